@@ -1,0 +1,90 @@
+/**
+ * Every limit of the engine, with its unit and its reason. Sizes are bytes unless the name says
+ * otherwise. Configuration may override those that operators tune; the rest are the format's.
+ */
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Defaults of all limits. */
+export const LIMITS = {
+  /** Shards of a period; recorded in the partition's name. */
+  shardCount: 16,
+
+  /** Bytes of a request body on the wire. */
+  bodyBytesMax: 64 * MIB,
+  /** Bytes of one profile after decompression. */
+  profileBytesMax: 64 * MIB,
+  samplesPerProfileMax: 1_000_000,
+  /** Frames of a stack that are kept, at the leaf side; the rest becomes one `(truncated)` frame. */
+  stackDepthKept: 1_024,
+  /** Frames of a stack above which the profile is refused. */
+  stackDepthMax: 65_536,
+  framesPerProfileMax: 64_000_000,
+  stringsPerProfileMax: 1_000_000,
+  /** Bytes of a symbol that are kept. */
+  stringBytesKept: 65_535,
+  functionsPerProfileMax: 1_000_000,
+  locationsPerProfileMax: 1_000_000,
+  linesPerLocationMax: 1_024,
+  labelsPerSampleMax: 100,
+  /** Distinct sets of string labels into which one push may split. */
+  labelSetsPerPushMax: 1_000,
+
+  labelsPerSeriesMax: 64,
+  labelNameBytesMax: 1_024,
+  labelValueBytesMax: 2_048,
+  seriesPerTenantDayMax: 50_000,
+
+  /** How far in the future a profile may lie. */
+  futureMs: 10 * 60_000,
+  /** Retention of the raw tier, from arrival. */
+  rawRetentionMs: 24 * 3_600_000,
+  /** Retention of the minutes, and so how old a profile may be when it arrives. */
+  minutesRetentionMs: 31 * 86_400_000,
+
+  /** A flush closes at this size ... */
+  flushBytes: 1 * MIB,
+  /** ... or this age. */
+  flushLingerMs: 5,
+  /** Absorb starts at this many unabsorbed bytes of a partition ... */
+  absorbBytes: 8 * MIB,
+  /** ... or this many fragments. */
+  absorbFragments: 512,
+  /** Absorb and roll of an hour wait this long after it closed. */
+  hourCloseDelayMs: 2 * 60_000,
+  /** Late data is absorbed and rolled at most this often. */
+  lateIntervalMs: 10 * 60_000,
+  /** Unrolled blocks of one hour that absorb leaves standing; more are merged into its new block. */
+  unrolledBlocksPerHourMax: 8,
+  /** What is in the trash is removed after this time; no query may run longer. */
+  graceMs: 15 * 60_000,
+  stacksPerEpochMax: 1_000_000,
+
+  /** Keys, blobs and roots of a BlobStore. */
+  keyBytesMax: 512,
+  blobBytesMax: 64 * MIB,
+  rootBytesMax: 64 * KIB,
+
+  /** Budgets of memory: all workers together. */
+  dictionaryBytes: 256 * MIB,
+  headBytes: 64 * MIB,
+  duplicateSetBytes: 64 * MIB,
+  pageCacheBytes: 64 * MIB,
+  inFlightBytes: 64 * MIB,
+  queryBytes: 256 * MIB,
+
+  /** Wait for room in flight before a push is refused. */
+  inFlightWaitMs: 2_000,
+  queryTimeoutMs: 30_000,
+  queryReadRepeatsMax: 3,
+  /** Queries that run at once; the others wait. */
+  queriesAtOnce: 4,
+  flameGraphNodesDefault: 8_192,
+  flameGraphNodesMax: 1_048_576,
+  pointsPerSeriesMax: 11_000,
+  selectorBytesMax: 8 * KIB,
+  matchersMax: 100,
+  regexBytesMax: 512,
+  /** Longest slice of work in a worker before it yields. */
+  sliceMs: 5,
+} as const;

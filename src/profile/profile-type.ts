@@ -1,0 +1,39 @@
+import { TephraError } from '../base/errors.ts';
+
+/** What a series measures: `name:type:unit:periodType:periodUnit`. */
+export interface ProfileType {
+  /** Value of the label `__name__`. */
+  readonly name: string;
+  /** Sample type, e.g. `cpu`. */
+  readonly type: string;
+  /** Sample unit, e.g. `nanoseconds`. */
+  readonly unit: string;
+  readonly periodType: string;
+  readonly periodUnit: string;
+}
+
+/** The five-part id of a type. */
+export function formatProfileType(type: ProfileType): string {
+  return `${type.name}:${type.type}:${type.unit}:${type.periodType}:${type.periodUnit}`;
+}
+
+/** Parses a five-part id; a sixth part `delta` is accepted. Throws `invalid_profile_type`. */
+export function parseProfileType(id: string): ProfileType {
+  const parts = id.split(':');
+  if (parts.length === 6 && parts[5] === 'delta') parts.pop();
+  const [name, type, unit, periodType, periodUnit] = parts;
+  if (
+    parts.length !== 5 ||
+    name === undefined ||
+    type === undefined ||
+    unit === undefined ||
+    periodType === undefined ||
+    periodUnit === undefined
+  ) {
+    throw new TephraError(
+      'invalid_profile_type',
+      `expected name:type:unit:period_type:period_unit, found ${JSON.stringify(id.slice(0, 128))}`,
+    );
+  }
+  return { name, type, unit, periodType, periodUnit };
+}
