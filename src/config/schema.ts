@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import { LIMITS } from '../base/limits.ts';
+import { DAY_MS, HOUR_MS, SECOND_MS } from '../base/time.ts';
+import {
+  byteSize,
+  choice,
+  duration,
+  formatBytes,
+  formatDuration,
+  listenAddress,
+  path,
+  truth,
+  wholeNumber,
+} from './values.ts';
+
+/**
+ * The one schema of everything an operator can set. A key is written once here: its kind, default
+ * and description make the flag, the variable, the key in the file, `tephra serve --help` and
+ * docs/configuration.md.
+ */
+
+/** Log levels, quiet to loud. */
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+
+const MIB = 1024 * 1024;
+
+/** How a key is shown to people. */
+export interface SettingMeta {
+  /** What the value looks like in help; '' for a switch. */
+  readonly value: string;
+  /** The default as people read it. */
+  readonly shownDefault: string;
+  /** One or two sentences, no full stop at the end. */
+  readonly description: string;
+}
+
+/** Keys in the order of the documentation. All times are milliseconds, all sizes bytes. */
+export const configSchema = z.strictObject({
+  listen: setting(listenAddress(), '127.0.0.1:4040', {
+    value: 'HOST:PORT',
+    description:
+      'Address of the one port that serves every protocol; port 0 lets the system choose',
+  }),
+  dataDir: setting(path(), './data', {
+    value: 'DIR',
+    description: 'Where everything is stored; made at the first start',
+  }),
+  workers: setting(wholeNumber(0, 256).optional(), undefined, {
+    value: 'COUNT',
+    shownDefault: 'cores - 1, at least 1',
+    description: 'Worker threads that decode, absorb and merge; 0 runs the same code on the main thread',
+  }),
+  insecureNoAuth: setting(truth(), 'false', {
+    value: '',
+    description:
+      'Allow listening beyond loopback although there are no credentials: everyone who reaches the port reads and writes everything',
+  }),
+  logLevel: setting(choice(LOG_LEVELS), 'info', {
+    value: 'LEVEL',
+    description: `How much is logged: ${LOG_LEVELS.join(', ')}`,
+  }),
+  retentionRaw: setting(duration(HOUR_MS), formatDuration(LIMITS.rawRetentionMs), {
+    value: 'DURATION',
+    description:
+      'How long profiles are kept as they arrived, from arrival: exact to the millisecond, and the time in which a repeated push counts once',
+  }),
+  retentionMinutes: setting(duration(DAY_MS), formatDuration(LIMITS.minutesRetentionMs), {
+    value: 'DURATION',
+    description: 'How long profiles are kept by the minute, and so how old one may be when it arrives',
+  }),
+  allowedFuture: setting(duration(0), formatDuration(LIMITS.futureMs), {
+    value: 'DURATION',
+    description: 'How far in the future a profile may lie; farther ones are refused',
+  }),
+  maxBody: setting(byteSize(1024, 512 * MIB), formatBytes(LIMITS.bodyBytesMax), {
+    value: 'SIZE',
+    description: 'Largest request body or gRPC message',
+  }),
+  maxInFlight: setting(byteSize(MIB, 16 * 1024 * MIB), formatBytes(LIMITS.inFlightBytes), {
+    value: 'SIZE',
+    description:
+      'Bytes of requests that are held at once; further requests wait two seconds and are then refused',
+  }),
+  drainTimeout: setting(duration(0), formatDuration(20 * SECOND_MS), {
+    value: 'DURATION',
+    description: 'How long a stopping server waits for open requests',
+  }),
+});
+
+/** A valid configuration. `workers` is undefined where the machine decides. */
+export type Config = z.output<typeof configSchema>;
+
+/** A key of the schema. */
+export type ConfigKey = keyof Config;
+
+/** Keys in the order of the documentation. */
+export const CONFIG_KEYS = Object.keys(configSchema.shape) as ConfigKey[];
+
+/** The description of a key. */
+export function settingMeta(key: ConfigKey): SettingMeta {
+  return configSchema.shape[key].meta() as unknown as SettingMeta;
+}
+
+/** `--data-dir` for `dataDir`. */
+export function flagName(key: ConfigKey): string {
+  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** `TEPHRA_DATA_DIR` for `dataDir`. */
+export function variableName(key: ConfigKey): string {
+  return `TEPHRA_${key.replaceAll(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function setting<T>(
+  kind: z.ZodType<T, unknown>,
+  fallback: string | undefined,
+  meta: Omit<SettingMeta, 'shownDefault'> & { readonly shownDefault?: string },
+): z.ZodType<T, unknown> {
+  return z
+    .preprocess((raw) => (raw === undefined ? fallback : raw), kind)
+    .meta({ shownDefault: fallback ?? '', ...meta });
+}
