@@ -207,7 +207,11 @@ export class ByteReader {
     const at = this.#at;
     this.#at += 4;
     return (
-      ((b[at] ?? 0) | ((b[at + 1] ?? 0) << 8) | ((b[at + 2] ?? 0) << 16) | ((b[at + 3] ?? 0) << 24)) >>> 0
+      ((b[at] ?? 0) |
+        ((b[at + 1] ?? 0) << 8) |
+        ((b[at + 2] ?? 0) << 16) |
+        ((b[at + 3] ?? 0) << 24)) >>>
+      0
     );
   }
 
