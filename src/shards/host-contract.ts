@@ -1,0 +1,107 @@
+import type { Clock, Timers } from '../base/clock.ts';
+import type { LIMITS } from '../base/limits.ts';
+import type { Random } from '../base/random.ts';
+import type { PushItem, PushOutcome } from '../ingest/push.ts';
+import type { LabelSet } from '../profile/labels.ts';
+import type {
+  EncodedAnswer,
+  LabelsRequest,
+  MergeRequest,
+  QueryNotes,
+  SeriesRequest,
+} from '../query/request.ts';
+import type { SeriesPart } from '../query/series/part.ts';
+import type { FrameTree } from '../query/tree/frame-tree.ts';
+import type { NameTree } from '../query/tree/name-tree.ts';
+import type { BlobStore } from '../storage/blob-store/contract.ts';
+
+/** All limits with their values in force; see src/base/limits.ts for units and reasons. */
+export type Limits = { readonly [Name in keyof typeof LIMITS]: number };
+
+/** What a shard host is made with. */
+export interface ShardHostOptions {
+  readonly store: BlobStore;
+  /** The shards that this host owns; no other host has any of them. */
+  readonly shards: readonly number[];
+  /** Shards in all; part of the names of roots. */
+  readonly shardCount: number;
+  /** Never used before by any host over this store: fragments are numbered within it. */
+  readonly incarnation: number;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  /** The budgets of memory in it are this host's own share. */
+  readonly limits: Limits;
+}
+
+/**
+ * The code that owns some shards: decodes, commits, absorbs, merges, encodes. It runs in a worker
+ * thread or inline. Arguments and results are plain data; every method rejects with a TephraError.
+ *
+ * What `mergeNames`, `mergeFrames` and the `finish…` methods return is given away: the host keeps no
+ * reference to it. What the `finish…` methods receive is theirs to change.
+ */
+export interface ShardHostApi {
+  /** Rebuilds the heads and the duplicate memory of its shards. Before anything else, once. */
+  open(nowMs: number): Promise<void>;
+  /** One outcome an item, in order; resolves when what was accepted is durable and visible. */
+  push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
+  /** The distinct series that match. */
+  labelRows(shards: readonly number[], request: LabelsRequest): Promise<readonly SeriesRow[]>;
+  /** What these shards have for a timeline. */
+  seriesParts(shards: readonly number[], request: SeriesRequest): Promise<SeriesPart>;
+  /** The merged tree by function names. */
+  mergeNames(shards: readonly number[], request: MergeRequest): Promise<NamePart>;
+  /** The merged tree by full frames. */
+  mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart>;
+  /** Joins and encodes a `querier.v1.SelectMergeStacktracesResponse`. */
+  finishFlameGraph(parts: readonly NamePart[], maxNodes: number): Promise<EncodedAnswer>;
+  /** Joins and encodes a `querier.v1.DiffResponse`. */
+  finishDiff(
+    left: readonly NamePart[],
+    right: readonly NamePart[],
+    maxNodes: number,
+  ): Promise<EncodedAnswer>;
+  /** Joins and encodes a `google.v1.Profile`. */
+  finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer>;
+  /** Runs the jobs of its shards that are due. */
+  runJobs(nowMs: number): Promise<void>;
+  /** Counters since it was made, by name. */
+  counters(): Promise<Record<string, number>>;
+  /** Finishes what was accepted. Nothing may be called afterwards. */
+  stop(): Promise<void>;
+}
+
+/** A series that matched: its labels without the derived ones, and its five-part type. */
+export interface SeriesRow {
+  readonly labels: LabelSet;
+  readonly type: string;
+}
+
+/** One host's part of a merge by function names. */
+export interface NamePart {
+  readonly tree: NameTree;
+  readonly notes: QueryNotes;
+}
+
+/** One host's part of a merge by full frames. */
+export interface FramePart {
+  readonly tree: FrameTree;
+  readonly notes: QueryNotes;
+}
+
+/** Methods whose results a host gives away. */
+export const GIVEN_RESULTS = [
+  'mergeNames',
+  'mergeFrames',
+  'finishFlameGraph',
+  'finishDiff',
+  'finishPprof',
+] as const satisfies readonly (keyof ShardHostApi)[];
+
+/** Methods whose arguments are given to a host. */
+export const GIVEN_ARGUMENTS = [
+  'finishFlameGraph',
+  'finishDiff',
+  'finishPprof',
+] as const satisfies readonly (keyof ShardHostApi)[];

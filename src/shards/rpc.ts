@@ -1,0 +1,230 @@
+/**
+ * Calls over a MessagePort: one request, one answer, no stream. Errors cross as the plain form of a
+ * TephraError and are a TephraError again on the other side.
+ *
+ * Byte arrays and columns cross in one of two ways:
+ * - **given away** (methods named in `gives`): a typed array that covers its whole buffer is
+ *   transferred, and the sender may not touch it again;
+ * - **lent** (all others): the sender keeps what it has.
+ * In both, a view of a part of a buffer is copied first: transferring one view would empty its
+ * siblings, and cloning one would copy the whole buffer behind it (pooled Buffers: 8 KiB and more).
+ */
+import { TephraError, type WireError } from '../base/errors.ts';
+
+/** What rpc needs of a `MessagePort` of node:worker_threads. */
+export interface Port {
+  postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void;
+  on(event: 'message', listener: (message: unknown) => void): unknown;
+  on(event: 'close', listener: () => void): unknown;
+  close(): void;
+}
+
+/** Any object whose methods are all async. */
+export type Methods<T> = {
+  readonly [Name in keyof T]: T[Name] extends (...args: never[]) => Promise<unknown>
+    ? T[Name]
+    : never;
+};
+
+/** The serving end of a port. */
+export interface Served {
+  /** Resolves when the port has closed and every call that came through it has been served. */
+  readonly ended: Promise<void>;
+}
+
+/** The calling end of a port. */
+export interface Connection<T> {
+  /** Each method posts a call and resolves with its answer. */
+  readonly api: T;
+  /** Fails all pending calls and closes the port; `worker_died` unless an error is given. */
+  close(error?: TephraError): void;
+}
+
+type Request = readonly [kind: 'call', id: number, method: string, args: readonly unknown[]];
+type Answer =
+  | readonly [kind: 'value', id: number, value: unknown]
+  | readonly [kind: 'error', id: number, error: WireError];
+
+/**
+ * Serves calls that arrive at `port` with the methods of `handlers`. Results of the methods named in
+ * `gives` are given away. Everything that a handler throws crosses as a TephraError.
+ */
+export function serve<T extends Methods<T>>(
+  port: Port,
+  handlers: T,
+  gives: readonly (keyof T & string)[] = [],
+): Served {
+  const given = new Set<string>(gives);
+  let running = 0;
+  let closed = false;
+  let end = (): void => {};
+  const ended = new Promise<void>((resolve) => (end = resolve));
+
+  const post = (answer: Answer, give: boolean): void => {
+    const { message, transfer } = pack(answer, give);
+    port.postMessage(message, transfer);
+  };
+  const answer = async (request: Request): Promise<void> => {
+    const [, id, method, args] = request;
+    try {
+      const handler = (handlers as Record<string, unknown>)[method];
+      if (typeof handler !== 'function') {
+        throw new TephraError('unimplemented', `no method ${method}`);
+      }
+      const value: unknown = await handler.apply(handlers, args);
+      post(['value', id, value], given.has(method));
+    } catch (error) {
+      post(['error', id, TephraError.from(error).toWire()], false);
+    }
+  };
+  port.on('message', (message) => {
+    const request = message as Request;
+    if (request[0] !== 'call') return;
+    running++;
+    void answer(request).finally(() => {
+      running--;
+      if (closed && running === 0) end();
+    });
+  });
+  // A port delivers what was posted before it says that the other end is gone.
+  port.on('close', () => {
+    closed = true;
+    if (running === 0) end();
+  });
+  return { ended };
+}
+
+/**
+ * Calls the methods that the other end of `port` serves. Arguments of the methods named in `gives`
+ * are given away. When the port closes, pending and later calls reject with `worker_died`.
+ */
+export function connect<T extends Methods<T>>(
+  port: Port,
+  gives: readonly (keyof T & string)[] = [],
+): Connection<T> {
+  const given = new Set<string>(gives);
+  const pending = new Map<number, Pending>();
+  let lastId = 0;
+  let closed: TephraError | undefined;
+
+  const end = (error: TephraError): void => {
+    closed ??= error;
+    const calls = [...pending.values()];
+    pending.clear();
+    for (const call of calls) call.reject(closed);
+  };
+  port.on('message', (message) => {
+    const answer = message as Answer;
+    const call = pending.get(answer[1]);
+    if (call === undefined) return;
+    pending.delete(answer[1]);
+    if (answer[0] === 'value') call.resolve(answer[2]);
+    else call.reject(TephraError.from(answer[2]));
+  });
+  port.on('close', () => end(new TephraError('worker_died', 'the port closed')));
+
+  const call = (method: string, args: readonly unknown[]): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      if (closed !== undefined) {
+        reject(closed);
+        return;
+      }
+      const id = ++lastId;
+      const { message, transfer } = pack(['call', id, method, args], given.has(method));
+      try {
+        port.postMessage(message, transfer);
+        pending.set(id, { resolve, reject });
+      } catch (error) {
+        // What cannot be cloned is a bug of the caller.
+        reject(TephraError.from(error));
+      }
+    });
+  const methods = new Map<string, (...args: unknown[]) => Promise<unknown>>();
+  const api = new Proxy(Object.create(null) as object, {
+    get(_target, name) {
+      // A promise resolved with the proxy must not take it for a thenable.
+      if (typeof name !== 'string' || name === 'then') return undefined;
+      let method = methods.get(name);
+      if (method === undefined) {
+        method = (...args) => call(name, args);
+        methods.set(name, method);
+      }
+      return method;
+    },
+  }) as T;
+  return {
+    api,
+    close(error = new TephraError('worker_died', 'the connection was closed')) {
+      end(error);
+      port.close();
+    },
+  };
+}
+
+interface Pending {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: TephraError) => void;
+}
+
+/** A message that may be posted, and the buffers that go with it. */
+interface Packed {
+  readonly message: unknown;
+  readonly transfer: readonly ArrayBuffer[];
+}
+
+function pack(message: unknown, give: boolean): Packed {
+  const transfer = new Set<ArrayBuffer>();
+  const packed = packValue(message, give, transfer);
+  return { message: packed, transfer: [...transfer] };
+}
+
+/** `value`, with each part view replaced by a copy; the same object where nothing was replaced. */
+function packValue(value: unknown, give: boolean, transfer: Set<ArrayBuffer>): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (ArrayBuffer.isView(value)) return packView(value as Column, give, transfer);
+  if (Array.isArray(value)) {
+    const items = value as readonly unknown[];
+    let copy: unknown[] | undefined;
+    for (let index = 0; index < items.length; index++) {
+      const item = items[index];
+      const packed = packValue(item, give, transfer);
+      if (packed === item) continue;
+      copy ??= [...items];
+      copy[index] = packed;
+    }
+    return copy ?? value;
+  }
+  const prototype: unknown = Object.getPrototypeOf(value);
+  // Maps, sets and dates cross by structured clone as they are.
+  if (prototype !== null && Object.prototype.toString.call(value) !== '[object Object]') {
+    return value;
+  }
+  let copy: Record<string, unknown> | undefined;
+  for (const [key, item] of Object.entries(value)) {
+    const packed = packValue(item, give, transfer);
+    if (packed === item) continue;
+    copy ??= { ...value };
+    copy[key] = packed;
+  }
+  return copy ?? value;
+}
+
+/** The typed arrays: all that rpc needs of them. */
+interface Column {
+  readonly buffer: ArrayBufferLike;
+  readonly byteOffset: number;
+  readonly byteLength: number;
+  slice(): Column;
+}
+
+function packView(view: Column, give: boolean, transfer: Set<ArrayBuffer>): Column {
+  const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
+  if (whole) {
+    // Cloning copies exactly these bytes; giving them away copies nothing.
+    if (give && view.byteLength > 0) transfer.add(view.buffer as ArrayBuffer);
+    return view;
+  }
+  const copy = Buffer.isBuffer(view) ? new Uint8Array(view) : view.slice();
+  if (copy.byteLength > 0) transfer.add(copy.buffer as ArrayBuffer);
+  return copy as Column;
+}

@@ -1,0 +1,302 @@
+import { assert } from '../base/assert.ts';
+import type { Timers } from '../base/clock.ts';
+import { TephraError } from '../base/errors.ts';
+import { serviceOf, shardOf } from '../ingest/route.ts';
+import type { PushItem, PushOutcome } from '../ingest/push.ts';
+import type { Label } from '../profile/labels.ts';
+import { labelNames, labelValues, profileTypes, seriesProjections } from '../query/labels/merge.ts';
+import type {
+  DiffRequest,
+  EncodedAnswer,
+  LabelsRequest,
+  MergeRequest,
+  SeriesAnswer,
+  SeriesRequest,
+} from '../query/request.ts';
+import { parseSelector } from '../query/selector/parse.ts';
+import { requiredService } from '../query/selector/required-service.ts';
+import { finishSeries } from '../query/series/finish.ts';
+import type { Engine } from './engine.ts';
+import type { Limits, NamePart, SeriesRow, ShardHostApi } from './host-contract.ts';
+import type { HostHandle } from './host-handle.ts';
+import { QueryGate } from './query-gate.ts';
+
+/** What the engine is made of. */
+export interface ShardedEngineOptions {
+  /** Open hosts; together they own each shard once. */
+  readonly hosts: readonly HostHandle[];
+  readonly shardCount: number;
+  readonly timers: Timers;
+  readonly limits: Limits;
+  /** Called with all counters after each run of the jobs. */
+  readonly onCounters?: ((counters: Record<string, number>) => void) | undefined;
+}
+
+/**
+ * The engine on the main thread: routes pushes to the hosts that own their shards, spreads queries
+ * over the hosts and has the parts joined by one of them. It never decodes a profile nor walks a tree.
+ */
+export class ShardedEngine implements Engine {
+  readonly #hosts: readonly HostHandle[];
+  readonly #ownerOf: readonly HostHandle[];
+  readonly #options: ShardedEngineOptions;
+  readonly #gate: QueryGate;
+  readonly #pushes = new Set<Promise<unknown>>();
+  #jobs: Promise<void> = Promise.resolve();
+  #stopped: Promise<void> | undefined;
+  #turn = 0;
+
+  constructor(options: ShardedEngineOptions) {
+    this.#options = options;
+    this.#hosts = options.hosts;
+    this.#ownerOf = owners(options.hosts, options.shardCount);
+    this.#gate = new QueryGate({
+      timers: options.timers,
+      atOnce: options.limits.queriesAtOnce,
+      waitingMax: options.limits.queriesWaitingMax,
+      timeoutMs: options.limits.queryTimeoutMs,
+    });
+  }
+
+  async push(items: readonly PushItem[]): Promise<readonly PushOutcome[]> {
+    this.#refuseWhenStopping();
+    const groups = new Map<number, { items: PushItem[]; indexes: number[] }>();
+    for (const [index, item] of items.entries()) {
+      const shard = shardOf(item.tenant, serviceOf(item.labels), this.#options.shardCount);
+      const group = groups.get(shard);
+      if (group === undefined) groups.set(shard, { items: [item], indexes: [index] });
+      else {
+        group.items.push(item);
+        group.indexes.push(index);
+      }
+    }
+    const outcomes: PushOutcome[] = [];
+    const push = async (shard: number, part: readonly PushItem[]): Promise<readonly PushOutcome[]> => {
+      try {
+        return await this.#owner(shard).api.push(shard, part);
+      } catch (thrown) {
+        // The other shards' parts stand; what is sent again here is harmless.
+        const error = TephraError.from(thrown).toWire();
+        return part.map(() => ({ outcome: 'refused', error }));
+      }
+    };
+    const all = Promise.all(
+      [...groups].map(async ([shard, group]) => {
+        const part = await push(shard, group.items);
+        for (const [at, index] of group.indexes.entries()) {
+          outcomes[index] = part[at] as PushOutcome;
+        }
+      }),
+    );
+    this.#pushes.add(all);
+    try {
+      await all;
+    } finally {
+      this.#pushes.delete(all);
+    }
+    return outcomes;
+  }
+
+  async profileTypes(request: LabelsRequest): Promise<readonly string[]> {
+    return profileTypes(await this.#labelRows(request));
+  }
+
+  async labelNames(request: LabelsRequest): Promise<readonly string[]> {
+    return labelNames(await this.#labelRows(request));
+  }
+
+  async labelValues(request: LabelsRequest, name: string): Promise<readonly string[]> {
+    return labelValues(await this.#labelRows(request), name);
+  }
+
+  async series(
+    request: LabelsRequest,
+    names: readonly string[],
+  ): Promise<readonly (readonly Label[])[]> {
+    return seriesProjections(await this.#labelRows(request), names);
+  }
+
+  selectSeries(request: SeriesRequest): Promise<readonly SeriesAnswer[]> {
+    return this.#query(request, async () => {
+      const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
+        api.seriesParts(shards, request),
+      );
+      return finishSeries(parts, request);
+    });
+  }
+
+  flameGraph(request: MergeRequest): Promise<EncodedAnswer> {
+    return this.#query(request, async () => {
+      const parts = await this.#mergeNames(request);
+      return this.#finisher().finishFlameGraph(parts, this.#maxNodes(request));
+    });
+  }
+
+  pprof(request: MergeRequest): Promise<EncodedAnswer> {
+    return this.#query(request, async () => {
+      const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
+        api.mergeFrames(shards, request),
+      );
+      return this.#finisher().finishPprof(parts, request);
+    });
+  }
+
+  diff({ left, right }: DiffRequest): Promise<EncodedAnswer> {
+    return this.#query(left, async () => {
+      checkRange(right);
+      if (left.profileType !== right.profileType) {
+        throw new TephraError(
+          'incompatible_profiles',
+          `left is ${left.profileType}, right is ${right.profileType}`,
+        );
+      }
+      const [leftParts, rightParts] = await Promise.all([
+        this.#mergeNames(left),
+        this.#mergeNames(right),
+      ]);
+      return this.#finisher().finishDiff(
+        leftParts,
+        rightParts,
+        this.#maxNodes(left),
+      );
+    });
+  }
+
+  async runJobs(nowMs: number): Promise<void> {
+    this.#refuseWhenStopping();
+    const run = async (): Promise<void> => {
+      await Promise.all(this.#hosts.map(({ api }) => api.runJobs(nowMs)));
+      this.#options.onCounters?.(await this.counters());
+    };
+    // One run at a time; a failed one does not keep the next from running.
+    this.#jobs = this.#jobs.then(run, run);
+    await this.#jobs;
+  }
+
+  /** Counters of all hosts, summed by name, and the engine's own. */
+  async counters(): Promise<Record<string, number>> {
+    const sums: Record<string, number> = {
+      worker_restarts: 0,
+      queries_timed_out: this.#gate.timedOut,
+    };
+    const add = (name: string, value: number): void => {
+      sums[name] = (sums[name] ?? 0) + value;
+    };
+    await Promise.all(
+      this.#hosts.map(async (host) => {
+        add('worker_restarts', host.restarts);
+        for (const [name, value] of Object.entries(await host.api.counters())) add(name, value);
+      }),
+    );
+    return sums;
+  }
+
+  stop(): Promise<void> {
+    this.#stopped ??= (async () => {
+      await Promise.allSettled([...this.#pushes, this.#jobs, this.#gate.idle()]);
+      await Promise.all(this.#hosts.map(({ api }) => api.stop()));
+    })();
+    return this.#stopped;
+  }
+
+  /** Ends all hosts at once, as a crash would: nothing is finished. For tests. */
+  async kill(): Promise<void> {
+    this.#stopped ??= Promise.resolve();
+    await Promise.all(this.#hosts.map((host) => host.kill()));
+  }
+
+  #refuseWhenStopping(): void {
+    if (this.#stopped !== undefined) throw new TephraError('draining', 'the engine is stopping');
+  }
+
+  async #query<T>(
+    range: { readonly startMs: number; readonly endMs: number },
+    query: () => Promise<T>,
+  ): Promise<T> {
+    this.#refuseWhenStopping();
+    checkRange(range);
+    return this.#gate.run(query);
+  }
+
+  #labelRows(request: LabelsRequest): Promise<readonly SeriesRow[]> {
+    return this.#query(request, async () => {
+      const parts = await this.#spread(request.tenant, request.selectors, (api, shards) =>
+        api.labelRows(shards, request),
+      );
+      return parts.flat();
+    });
+  }
+
+  #mergeNames(request: MergeRequest): Promise<NamePart[]> {
+    return this.#spread(request.tenant, [request.selector], (api, shards) =>
+      api.mergeNames(shards, request),
+    );
+  }
+
+  #maxNodes(request: MergeRequest): number {
+    return request.maxNodes ?? this.#options.limits.flameGraphNodesDefault;
+  }
+
+  /** Asks each host once that owns a shard which the selectors can reach. */
+  #spread<T>(
+    tenant: string,
+    selectors: readonly string[],
+    ask: (api: ShardHostApi, shards: readonly number[]) => Promise<T>,
+  ): Promise<T[]> {
+    const reached = reachedShards(tenant, selectors, this.#options.shardCount);
+    const asked: Promise<T>[] = [];
+    for (const host of this.#hosts) {
+      const shards = reached === undefined ? host.shards : host.shards.filter((s) => reached.has(s));
+      if (shards.length > 0) asked.push(ask(host.api, shards));
+    }
+    return Promise.all(asked);
+  }
+
+  #owner(shard: number): HostHandle {
+    return this.#ownerOf[shard] as HostHandle;
+  }
+
+  /** The host that joins parts. Any can; they take turns so that none falls behind in its pushes. */
+  #finisher(): ShardHostApi {
+    this.#turn = (this.#turn + 1) % this.#hosts.length;
+    return (this.#hosts[this.#turn] as HostHandle).api;
+  }
+}
+
+function owners(hosts: readonly HostHandle[], shardCount: number): readonly HostHandle[] {
+  const ownerOf: HostHandle[] = [];
+  for (const host of hosts) {
+    for (const shard of host.shards) {
+      assert(ownerOf[shard] === undefined, `shard ${shard} has two owners`);
+      ownerOf[shard] = host;
+    }
+  }
+  for (let shard = 0; shard < shardCount; shard++) {
+    assert(ownerOf[shard] !== undefined, `shard ${shard} has no owner`);
+  }
+  return ownerOf;
+}
+
+/** The shards that can hold a series which one of the selectors matches; undefined = all. */
+function reachedShards(
+  tenant: string,
+  selectors: readonly string[],
+  shardCount: number,
+): ReadonlySet<number> | undefined {
+  const shards = new Set<number>();
+  for (const selector of selectors) {
+    const service = requiredService(parseSelector(selector));
+    if (service === undefined) return undefined;
+    shards.add(shardOf(tenant, service, shardCount));
+  }
+  return selectors.length === 0 ? undefined : shards;
+}
+
+function checkRange(range: { readonly startMs: number; readonly endMs: number }): void {
+  if (range.endMs < range.startMs) {
+    throw new TephraError(
+      'invalid_time_range',
+      `the range ends at ${range.endMs}, before its start ${range.startMs}`,
+    );
+  }
+}
