@@ -26,6 +26,13 @@ export const LIMITS = {
   functionsPerProfileMax: 1_000_000,
   locationsPerProfileMax: 1_000_000,
   linesPerLocationMax: 1_024,
+  /** Lines of all locations together: bounds the memory of a profile of empty lines. */
+  linesPerProfileMax: 4_000_000,
+  mappingsPerProfileMax: 65_536,
+  /** Value columns of a profile; the richest known senders have fewer than ten. */
+  sampleTypesPerProfileMax: 64,
+  /** Fields that the reader does not know; a legal profile of the future has a few. */
+  unknownFieldsMax: 65_536,
   labelsPerSampleMax: 100,
   /** Distinct sets of string labels into which one push may split. */
   labelSetsPerPushMax: 1_000,
@@ -65,6 +72,24 @@ export const LIMITS = {
   blobBytesMax: 64 * MIB,
   rootBytesMax: 64 * KIB,
 
+  /** Bytes of one sync batch of a volume: larger ones make the small writes beside them wait. */
+  storeBatchBytes: 4 * MIB,
+  /** Bytes that may wait for a volume's next sync batch; LevelDB has no limit of its own. */
+  storeQueueBytes: 128 * MIB,
+  /** LevelDB's write buffer: for the raw volume that takes the fragments, and for all others. */
+  rawBufferBytes: 16 * MIB,
+  volumeBufferBytes: 4 * MIB,
+  /** Volumes that stay open; the least recently used one closes first. */
+  volumesOpenMax: 16,
+  /** An unused volume that is not hot closes after this time. */
+  volumeIdleMs: 5 * 60_000,
+  /** How long a drop waits for operations that still use the volume. */
+  volumeDropWaitMs: 30_000,
+  /** Aborts of the process on one volume within this time are suspicious. */
+  strikeWindowMs: 10 * 60_000,
+  /** After the disk was full, writes start again at this much space: two logs and their tables. */
+  diskFreeBytesMin: 64 * MIB,
+
   /** Budgets of memory: all workers together. */
   dictionaryBytes: 256 * MIB,
   headBytes: 64 * MIB,
@@ -73,18 +98,40 @@ export const LIMITS = {
   inFlightBytes: 64 * MIB,
   queryBytes: 256 * MIB,
 
+  /** Credits taken for a request that does not say its size, until the size is known. */
+  unsizedRequestBytes: 256 * KIB,
   /** Wait for room in flight before a push is refused. */
   inFlightWaitMs: 2_000,
   queryTimeoutMs: 30_000,
+
+  /** The port: how long a socket may take to show its protocol ... */
+  prefaceTimeoutMs: 5_000,
+  /** ... an HTTP/1.1 request its headers ... */
+  headersTimeoutMs: 10_000,
+  /** ... and the whole request; then 408. */
+  requestTimeoutMs: 30_000,
+  /** Idle HTTP/1.1 connections are kept longer than load balancers keep theirs (60 s). */
+  keepAliveTimeoutMs: 65_000,
+  headerBytesMax: 16 * KIB,
+  headersMax: 100,
+  queryParametersMax: 100,
+  /** Open streams of one HTTP/2 connection. */
+  streamsPerConnectionMax: 100,
   queryReadRepeatsMax: 3,
   /** Queries that run at once; the others wait. */
   queriesAtOnce: 4,
+  /** Queries that wait for a place; more are refused, each holds a request open. */
+  queriesWaitingMax: 256,
   flameGraphNodesDefault: 8_192,
   flameGraphNodesMax: 1_048_576,
   pointsPerSeriesMax: 11_000,
   selectorBytesMax: 8 * KIB,
   matchersMax: 100,
   regexBytesMax: 512,
+  /** Instructions of a compiled pattern: 1,000 cost about 70 ms on the longest label value. */
+  regexInstructionsMax: 1_000,
+  /** Compiled patterns that are kept, per thread. */
+  regexesCachedMax: 1_000,
   /** Longest slice of work in a worker before it yields. */
   sliceMs: 5,
 } as const;

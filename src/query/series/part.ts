@@ -1,0 +1,17 @@
+import type { Label } from '../../profile/labels.ts';
+
+/** What one host has for a timeline: exact sums, before averages and limits. May cross a thread. */
+export interface SeriesPart {
+  readonly groups: readonly SeriesGroup[];
+}
+
+/** One line of the timeline; the three lists are parallel and in no particular order. */
+export interface SeriesGroup {
+  /** The grouped labels, sorted by name. */
+  readonly labels: readonly Label[];
+  /** Step k is the point at start + k * step. */
+  readonly steps: readonly number[];
+  readonly sums: readonly bigint[];
+  /** Profiles behind each sum. */
+  readonly counts: readonly number[];
+}

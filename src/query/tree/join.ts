@@ -1,0 +1,82 @@
+import { addWide, createWide, type Lanes, needsWide, toWide } from './lanes.ts';
+import { emptyNameTree, type NameTree, ROOT_NAME } from './name-tree.ts';
+import { PairTable } from './pair-table.ts';
+
+/** Several trees laid over each other: nodes with the same path of names are one. */
+export interface AlignedTrees {
+  readonly names: readonly string[];
+  readonly parent: Int32Array;
+  readonly name: Uint32Array;
+  /** Of each tree: the aligned node of its nodes. */
+  readonly maps: readonly Uint32Array[];
+}
+
+/** Adds up trees by name content. No tree gives the empty one, a single tree is returned as it is. */
+export function joinNameTrees(trees: readonly NameTree[]): NameTree {
+  const [first] = trees;
+  if (first === undefined) return emptyNameTree();
+  if (trees.length === 1) return first;
+  const { names, parent, name, maps } = alignNameTrees(trees);
+  const parts = trees.map(({ self }) => self);
+  return { names, parent, name, self: sumMapped(parts, maps, parent.length) };
+}
+
+/** Lays trees over each other by name content, without adding anything up. */
+export function alignNameTrees(trees: readonly NameTree[]): AlignedTrees {
+  const names = [ROOT_NAME];
+  // The root's name is not looked up: a function may be called `total` too.
+  const nameIndex = new Map<string, number>();
+  const nodes = new PairTable(1, Math.max(0, ...trees.map(({ parent }) => parent.length)));
+  const maps = trees.map((tree) => {
+    const nameOf = Uint32Array.from(tree.names, (text, i) => {
+      if (i === tree.name[0]) return 0;
+      let index = nameIndex.get(text);
+      if (index === undefined) {
+        index = names.push(text) - 1;
+        nameIndex.set(text, index);
+      }
+      return index;
+    });
+    const map = new Uint32Array(tree.parent.length);
+    for (let i = 1; i < map.length; i++) {
+      const above = map[tree.parent[i] as number] as number;
+      map[i] = nodes.intern(above, nameOf[tree.name[i] as number] as number);
+    }
+    return map;
+  });
+  nodes.a[0] = -1;
+  return {
+    names,
+    parent: nodes.a.slice(0, nodes.end),
+    name: nodes.b.slice(0, nodes.end),
+    maps,
+  };
+}
+
+/** Sums of several columns over the nodes that `maps` send their elements to. */
+export function sumMapped(
+  parts: readonly Lanes[],
+  maps: readonly Uint32Array[],
+  count: number,
+): Lanes {
+  if (!needsWide(parts)) {
+    const sum = new Float64Array(count);
+    for (const [p, { lo }] of parts.entries()) {
+      const map = maps[p] as Uint32Array;
+      for (let i = 0; i < lo.length; i++) {
+        const at = map[i] as number;
+        sum[at] = (sum[at] as number) + (lo[i] as number);
+      }
+    }
+    return { lo: sum, hi: undefined };
+  }
+  const sum = createWide(count);
+  for (const [p, part] of parts.entries()) {
+    const { lo, hi } = toWide(part);
+    const map = maps[p] as Uint32Array;
+    for (let i = 0; i < lo.length; i++) {
+      addWide(sum, map[i] as number, hi[i] as number, lo[i] as number);
+    }
+  }
+  return sum;
+}
