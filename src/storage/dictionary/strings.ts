@@ -1,0 +1,212 @@
+import { assert } from '../../base/assert.ts';
+import { utf8 } from '../../base/bytes.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { growU32, growU8 } from './grow.ts';
+import { HashTable } from './hash-table.ts';
+import type { Hashing } from './hashing.ts';
+import { DAMAGED_NAME } from './rows.ts';
+
+/** About what a cached JavaScript string costs beside its characters. */
+const CACHED_TEXT_BYTES = 32;
+
+/**
+ * The table of strings: UTF-8 bytes end to end in one arena. Two strings are one when their bytes
+ * are equal; bytes that are not UTF-8 are kept and shown with U+FFFD.
+ */
+export class Strings {
+  count = 0;
+  /** String i is `arena[ends[i], ends[i + 1])`: the first element is 0. */
+  ends: Uint32Array = new Uint32Array(16);
+  arena: Uint8Array = new Uint8Array(64);
+  #view: DataView = new DataView(this.arena.buffer, 0);
+  #hashes: Uint32Array = new Uint32Array(0);
+  #indexed = 0;
+  readonly #hashing: Hashing;
+  readonly #table: HashTable;
+  readonly #hashOf = (id: number): number => this.#hashes[id] as number;
+  #texts: (string | undefined)[] = [];
+  #textBytes = 0;
+  // The bytes of one profile come in many calls: their view is made once.
+  #input: Uint8Array | undefined;
+  #inputView: DataView = this.#view;
+
+  constructor(hashing: Hashing) {
+    this.#hashing = hashing;
+    this.#table = new HashTable(hashing);
+    this.pushBytes(new Uint8Array(0), 0, 0);
+    const damaged = utf8(DAMAGED_NAME);
+    this.pushBytes(damaged, 0, damaged.byteLength);
+  }
+
+  /** Bytes held. */
+  get bytesInMemory(): number {
+    return (
+      this.arena.byteLength +
+      this.ends.byteLength +
+      this.#hashes.byteLength +
+      this.#table.bytesInMemory +
+      this.#textBytes
+    );
+  }
+
+  /** The string's bytes: a view until the next growth. */
+  bytes(id: number): Uint8Array {
+    return this.arena.subarray(this.ends[id], this.ends[id + 1]);
+  }
+
+  /** The string, decoded once. */
+  text(id: number): string {
+    const cached = this.#texts[id];
+    if (cached !== undefined) return cached;
+    assert(id < this.count, `string ${id} of ${this.count}`);
+    const start = this.ends[id] as number;
+    const end = this.ends[id + 1] as number;
+    const text = Buffer.from(this.arena.buffer, start, end - start).toString('utf8');
+    while (this.#texts.length <= id) this.#texts.push(undefined);
+    this.#texts[id] = text;
+    this.#textBytes += CACHED_TEXT_BYTES + text.length;
+    return text;
+  }
+
+  /** Id of `bytes[start, end)`; what is longer than LIMITS.stringBytesKept is cut. */
+  intern(bytes: Uint8Array, start: number, end: number): number {
+    if (end - start > LIMITS.stringBytesKept) return this.intern(bytes, start, cut(bytes, start));
+    if (this.#indexed !== this.count) this.#index();
+    if (bytes !== this.#input) this.#openInput(bytes);
+    const input = this.#inputView;
+    const hash = this.#hash(input, start, end);
+    const size = end - start;
+    const { slots, mask, bits } = this.#table;
+    const { ends } = this;
+    const hashes = this.#hashes;
+    for (let at = hash & bits; ; at = (at + 1) & mask) {
+      const id = (slots[at] as number) - 1;
+      if (id < 0) break;
+      if (hashes[id] !== hash) continue;
+      const from = ends[id] as number;
+      if ((ends[id + 1] as number) - from === size && same(this.#view, from, input, start, size)) {
+        return id;
+      }
+    }
+    const id = this.pushBytes(bytes, start, end);
+    this.#remember(id, hash);
+    return id;
+  }
+
+  /** Forgets the bytes of the last intern, so that a profile is not kept alive. */
+  closeInput(): void {
+    this.#input = undefined;
+    this.#inputView = this.#view;
+  }
+
+  /** Adds a row as it is, known or not. */
+  pushBytes(bytes: Uint8Array, start: number, end: number): number {
+    const id = this.count;
+    const from = this.ends[id] as number;
+    const size = end - start;
+    assert(id < 0x7fff_ffff && from + size < 0xffff_ffff, 'string table is full');
+    this.#reserve(id + 1, from + size);
+    if (size > 24) this.arena.set(bytes.subarray(start, end), from);
+    else for (let i = 0; i < size; i++) this.arena[from + i] = bytes[start + i] as number;
+    this.ends[id + 1] = from + size;
+    this.count = id + 1;
+    return id;
+  }
+
+  /** Adds rows as they are; `ends` count in `bytes`. */
+  pushRows(ends: Uint32Array, bytes: Uint8Array): void {
+    const base = this.ends[this.count] as number;
+    this.#reserve(this.count + ends.length, base + bytes.byteLength);
+    this.arena.set(bytes, base);
+    for (let i = 0; i < ends.length; i++) {
+      this.ends[this.count + 1 + i] = base + (ends[i] as number);
+    }
+    this.count += ends.length;
+  }
+
+  #reserve(rows: number, bytes: number): void {
+    this.ends = growU32(this.ends, rows + 1);
+    if (bytes > this.arena.length) {
+      this.arena = growU8(this.arena, bytes);
+      this.#view = new DataView(this.arena.buffer);
+    }
+  }
+
+  #openInput(bytes: Uint8Array): void {
+    this.#input = bytes;
+    this.#inputView = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  #hash(input: DataView, start: number, end: number): number {
+    const { multiplierLow, multiplierHigh } = this.#hashing;
+    let h = this.#hashing.startLow ^ (end - start);
+    let at = start;
+    for (; at + 4 <= end; at += 4) {
+      h = Math.imul(h ^ input.getInt32(at, true), multiplierLow);
+      h ^= h >>> 15;
+    }
+    let rest = 0;
+    for (; at < end; at++) rest = (rest << 8) | input.getUint8(at);
+    h = Math.imul(h ^ rest, multiplierHigh);
+    return (h ^ (h >>> 15)) >>> 0;
+  }
+
+  #remember(id: number, hash: number): void {
+    this.#hashes = growU32(this.#hashes, id + 1);
+    this.#hashes[id] = hash;
+    this.#table.insert(id, hash, this.#hashOf);
+    this.#indexed = id + 1;
+  }
+
+  /** Rows that came without being looked up are hashed at the first need. */
+  #index(): void {
+    const { count, ends } = this;
+    this.#hashes = growU32(this.#hashes, count);
+    this.#table.reserve(count, this.#hashOf);
+    for (let id = this.#indexed; id < count; id++) {
+      const start = ends[id] as number;
+      const end = ends[id + 1] as number;
+      const hash = this.#hash(this.#view, start, end);
+      this.#hashes[id] = hash;
+      if (!this.#known(id, hash)) this.#table.insert(id, hash, this.#hashOf);
+    }
+    this.#indexed = count;
+  }
+
+  /** Damaged rows are all alike: only the first of equal rows goes into the table. */
+  #known(id: number, hash: number): boolean {
+    const { slots, mask, bits } = this.#table;
+    const from = this.ends[id] as number;
+    const size = (this.ends[id + 1] as number) - from;
+    for (let at = hash & bits; ; at = (at + 1) & mask) {
+      const other = (slots[at] as number) - 1;
+      if (other < 0) return false;
+      if (this.#hashes[other] !== hash) continue;
+      const start = this.ends[other] as number;
+      if (
+        (this.ends[other + 1] as number) - start === size &&
+        same(this.#view, start, this.#view, from, size)
+      ) {
+        return true;
+      }
+    }
+  }
+}
+
+/** Whether `size` bytes of `a` at `i` are those of `b` at `j`. */
+function same(a: DataView, i: number, b: DataView, j: number, size: number): boolean {
+  let k = 0;
+  for (; k + 4 <= size; k += 4) {
+    if (a.getInt32(i + k, true) !== b.getInt32(j + k, true)) return false;
+  }
+  for (; k < size; k++) if (a.getUint8(i + k) !== b.getUint8(j + k)) return false;
+  return true;
+}
+
+/** End of the longest prefix that is kept and does not split a character. */
+function cut(bytes: Uint8Array, start: number): number {
+  const limit = start + LIMITS.stringBytesKept;
+  let end = limit;
+  while (end > limit - 4 && ((bytes[end] as number) & 0xc0) === 0x80) end--;
+  return end;
+}
