@@ -24,13 +24,10 @@ for (const [path, parent] of Object.entries(lock.packages)) {
     const own = `node_modules/${name}`;
     if (own in lock.packages || nested in lock.packages) continue;
     if (!/^\d+\.\d+\.\d+/.test(version)) throw new Error(`${name}: ${version} is no exact version`);
-    lock.packages[own] = {
-      version,
-      ...platformOf(name),
-      ...(parent.dev === true ? { dev: true } : {}),
-      ...(parent.license === undefined ? {} : { license: parent.license }),
-      optional: true,
-    };
+    const { cpu, libc, os } = platformOf(name);
+    const { dev, license } = parent;
+    // In npm's order of keys, so that npm leaves the entry as it is.
+    lock.packages[own] = { version, cpu, dev, libc, license, optional: true, os };
     added += 1;
   }
 }
@@ -46,5 +43,5 @@ function platformOf(name) {
   const cpu = words.map((word) => (word === 'armv7' ? 'arm' : word)).find((word) => word in CPU);
   if (os === undefined || cpu === undefined) throw new Error(`${name}: which platform is that?`);
   const libc = /musl/.test(name) ? 'musl' : /gnu/.test(name) ? 'glibc' : undefined;
-  return { cpu: [cpu], ...(libc === undefined ? {} : { libc: [libc] }), os: [os] };
+  return { cpu: [cpu], libc: libc === undefined ? undefined : [libc], os: [os] };
 }
