@@ -1,9 +1,10 @@
 import { ByteReader, hex } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { checkHeader } from '../envelope.ts';
+import { HOURS, readHours } from '../hour-set.ts';
 import { readList } from '../read-list.ts';
 import type { Interval, Intervals } from './absorbed.ts';
-import { HOURS, type PartitionRoot, ROOT_ENVELOPE } from './encode.ts';
+import { type PartitionRoot, ROOT_ENVELOPE } from './encode.ts';
 
 /** Reads a root; throws `corrupt_block`, `unknown_format_version`. */
 export function decodeRoot(bytes: Uint8Array): PartitionRoot {
@@ -49,13 +50,6 @@ function readIntervals(reader: ByteReader): Intervals {
     end = from + reader.varint();
     return [from, end];
   });
-}
-
-function readHours(reader: ByteReader): number[] {
-  const mask = reader.u8() | (reader.u8() << 8) | (reader.u8() << 16);
-  const hours: number[] = [];
-  for (let hour = 0; hour < HOURS; hour++) if (((mask >> hour) & 1) === 1) hours.push(hour);
-  return hours;
 }
 
 function readFlag(reader: ByteReader): boolean {

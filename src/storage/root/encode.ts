@@ -23,6 +23,7 @@ import { ByteWriter, fromHex } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { type Envelope, writeHeader } from '../envelope.ts';
+import { HOURS, writeHours } from '../hour-set.ts';
 import type { Absorbed } from './absorbed.ts';
 
 /** State of a partition; immutable: a commit makes a new one. */
@@ -70,9 +71,6 @@ export interface RootSegment {
 /** Frame of a root; it has a CRC instead of a directory. */
 export const ROOT_ENVELOPE: Envelope = { what: 'root', magic: 'TPRT', version: 1 };
 
-/** Hours of a day. */
-export const HOURS = 24;
-
 /** The root of a partition in which nothing was committed. */
 export function emptyRoot(): PartitionRoot {
   return {
@@ -103,8 +101,7 @@ export function encodeRoot(root: PartitionRoot): Uint8Array {
   for (const block of root.blocks) {
     writeId(writer, block.id);
     writer.varint(block.bytes).u8(block.rolled ? 1 : 0);
-    const hours = hourMask(block.hours);
-    writer.u8(hours & 0xff).u8((hours >> 8) & 0xff).u8(hours >> 16);
+    writeHours(writer, block.hours);
   }
   writer.varint(root.segments.length);
   for (const segment of root.segments) {
@@ -139,15 +136,6 @@ function writeAbsorbed(writer: ByteWriter, absorbed: Absorbed): void {
       end = to;
     }
   }
-}
-
-function hourMask(hours: readonly number[]): number {
-  let mask = 0;
-  for (const hour of hours) {
-    assert(Number.isInteger(hour) && hour >= 0 && hour < HOURS, `hour ${hour} of a day`);
-    mask |= 1 << hour;
-  }
-  return mask;
 }
 
 function writeId(writer: ByteWriter, id: string): void {
