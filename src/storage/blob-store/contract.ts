@@ -9,10 +9,10 @@
 export interface BlobStore {
   /**
    * Stores `bytes` (at most LIMITS.blobBytesMax) under `key` (at most LIMITS.keyBytesMax). Resolves
-   * when the blob is durable and visible to every later get and list. The same key may only ever be
-   * put again with the same bytes. `markers` are empty keys of the same volume that become durable
-   * no later than the blob. Rejects with `write_unknown` or `storage_full`: the blob may then be
-   * there or not, and `get` tells which once it answers.
+   * when the blob is durable and visible to every later get and list; `bytes` must not change before
+   * that. The same key may only ever be put again with the same bytes. `markers` are empty keys of
+   * the same volume that become durable no later than the blob. Rejects with `write_unknown` or
+   * `storage_full`: the blob may then be there or not, and `get` tells which once it answers.
    */
   put(key: string, bytes: Uint8Array, markers?: readonly string[]): Promise<void>;
 

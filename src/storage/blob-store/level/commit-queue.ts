@@ -1,0 +1,124 @@
+import { TephraError } from '../../../base/errors.ts';
+import { LIMITS } from '../../../base/limits.ts';
+import { type LevelHandle, type LevelWrite, writeError } from './handle.ts';
+
+interface Waiting {
+  readonly writes: readonly LevelWrite[];
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (error: TephraError) => void;
+}
+
+/** Counters that all volumes of a store share. */
+export interface WriteCounters {
+  bytesWritten: number;
+  syncBatches: number;
+  pendingWrites: number;
+}
+
+/**
+ * Group commit of one volume: one sync batch in flight, the next one collecting, at most
+ * `LIMITS.storeBatchBytes` each (a larger single write goes alone). There is no unsynced write: a
+ * later sync is no barrier for it.
+ *
+ * The first failure poisons the queue for good. LevelDB would take more writes on that handle and
+ * can lose them at the next open, although it acknowledged them.
+ */
+export class CommitQueue {
+  readonly #level: LevelHandle;
+  readonly #name: string;
+  readonly #counters: WriteCounters;
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #running = false;
+  #poison: TephraError | undefined;
+
+  constructor(name: string, level: LevelHandle, counters: WriteCounters) {
+    this.#name = name;
+    this.#level = level;
+    this.#counters = counters;
+  }
+
+  /** The first failure, if there was one. */
+  get poison(): TephraError | undefined {
+    return this.#poison;
+  }
+
+  /**
+   * Resolves when all `writes` are durable; they land together or not at all. Rejects with
+   * `write_unknown` or `storage_full` (then they may be there or not), or `overloaded` (not tried).
+   */
+  write(writes: readonly LevelWrite[]): Promise<void> {
+    if (this.#poison !== undefined) return Promise.reject(this.#refusal(this.#poison));
+    let bytes = 0;
+    for (const write of writes) {
+      bytes += write.key.length + (write.type === 'put' ? write.value.byteLength : 0);
+    }
+    if (this.#waitingBytes > 0 && this.#waitingBytes + bytes > LIMITS.storeQueueBytes) {
+      return Promise.reject(
+        new TephraError('overloaded', `${this.#waitingBytes} bytes wait for ${this.#name}`),
+      );
+    }
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ writes, bytes, resolve, reject });
+      this.#waitingBytes += bytes;
+      this.#counters.pendingWrites++;
+      if (!this.#running) void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    // What is written in this turn joins the first batch.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) {
+      const group = this.#take();
+      try {
+        await this.#level.batch(
+          group.flatMap((one) => one.writes),
+          { sync: true },
+        );
+      } catch (error) {
+        this.#fail(group, writeError(`write to ${this.#name}`, error));
+        break;
+      }
+      this.#counters.syncBatches++;
+      this.#counters.pendingWrites -= group.length;
+      for (const one of group) {
+        this.#counters.bytesWritten += one.bytes;
+        one.resolve();
+      }
+    }
+    this.#running = false;
+  }
+
+  #take(): Waiting[] {
+    const group: Waiting[] = [];
+    let bytes = 0;
+    for (const one of this.#waiting) {
+      if (group.length > 0 && bytes + one.bytes > LIMITS.storeBatchBytes) break;
+      group.push(one);
+      bytes += one.bytes;
+    }
+    this.#waiting = this.#waiting.slice(group.length);
+    this.#waitingBytes -= bytes;
+    return group;
+  }
+
+  #fail(group: readonly Waiting[], error: TephraError): void {
+    this.#poison = error;
+    const rest = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#counters.pendingWrites -= group.length + rest.length;
+    for (const one of group) one.reject(error);
+    for (const one of rest) one.reject(this.#refusal(error));
+  }
+
+  #refusal(first: TephraError): TephraError {
+    return new TephraError(
+      first.reason,
+      `${this.#name} takes no writes until it was reopened, after: ${first.detail}`,
+    );
+  }
+}

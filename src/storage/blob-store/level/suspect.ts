@@ -1,0 +1,43 @@
+import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
+
+/** Longest scan of a suspect; one that lasts this long without an abort counts as sound. */
+const SCAN_MS_MAX = 60_000;
+
+// Plain CommonJS as a text, because it must run without a build step and without our modules. It
+// touches every block of the volume and never mind what it finds: only whether it lives to the end.
+const SCRIPT = `
+const { Level } = require(process.argv[1]);
+const level = new Level(process.argv[2], { createIfMissing: false, keyEncoding: 'view', valueEncoding: 'view' });
+(async () => {
+  await level.open();
+  const rows = level.iterator({ highWaterMarkBytes: 4194304, fillCache: false });
+  while ((await rows.nextv(1000)).length > 0);
+  await rows.close();
+  await level.close();
+})().then(() => process.exit(0), () => process.exit(1));
+`;
+
+/** Tells whether the volume at a path, not open here, ends the process that reads it. */
+export type SuspectCheck = (path: string) => Promise<'sound' | 'aborts'>;
+
+// How a process ends by itself. SIGTERM is our time limit, SIGKILL the machine's lack of memory.
+const ABORTS = new Set<string | null>(['SIGABRT', 'SIGBUS', 'SIGSEGV', 'SIGILL']);
+
+/**
+ * Reads a whole volume in a child process. Two deaths in ten minutes may as well be two times
+ * `kill -9` under load, and to set the present raw volume aside would stop all ingest; what kills
+ * the child too is no coincidence.
+ */
+export const scanInChild: SuspectCheck = (path) => {
+  const level = createRequire(import.meta.url).resolve('level');
+  const child = spawn(process.execPath, ['-e', SCRIPT, level, path], {
+    stdio: 'ignore',
+    timeout: SCAN_MS_MAX,
+  });
+  return new Promise((resolve) => {
+    // Where no child can be started nothing is proven against the volume.
+    child.once('error', () => resolve('sound'));
+    child.once('exit', (_code, signal) => resolve(ABORTS.has(signal) ? 'aborts' : 'sound'));
+  });
+};
