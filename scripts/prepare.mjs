@@ -47,7 +47,8 @@ function install() {
   say('installing packages (npm ci), once');
   // Within an npm script this is the npm that runs it, wherever it lies.
   const npm = process.env.npm_execpath;
-  const flags = ['ci', '--no-audit', '--no-fund'];
+  // The compiler is a development package, wanted where NODE_ENV=production too.
+  const flags = ['ci', '--include=dev', '--no-audit', '--no-fund'];
   const { status } =
     npm === undefined
       ? spawnSync('npm', flags, {
@@ -63,11 +64,11 @@ function install() {
 function hashOfSources() {
   const hash = createHash('sha256');
   const files = ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', ...filesUnder('src')];
-  for (const file of files)
-    hash
-      .update(`${file}\0`)
-      .update(readFileSync(at(file)))
-      .update('\0');
+  for (const file of files) {
+    hash.update(`${file}\0`);
+    hash.update(readFileSync(at(file)));
+    hash.update('\0');
+  }
   return hash.digest('hex');
 }
 

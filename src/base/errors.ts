@@ -81,6 +81,8 @@ export const ERRORS = {
   functions_limit: tooBig('the profile has more functions than the limit'),
   locations_limit: tooBig('the profile has more locations than the limit'),
   location_lines_limit: tooBig('a location has more inlined lines than the limit'),
+  mappings_limit: tooBig('the profile has more mappings than the limit'),
+  sample_types_limit: tooBig('the profile has more sample types than the limit'),
   sample_labels_limit: tooBig('a sample has more labels than the limit'),
   decompressed_size: tooBig('the decompressed profile is larger than the limit'),
   body_size_limit: tooBig('the request body is larger than the limit'),
