@@ -102,7 +102,7 @@ function literalAlternatives(pattern: string): string[] | undefined {
       literal = '';
     } else if (char === '\\') {
       const escaped = text[++i] ?? '';
-      if (!/^[!-/:-@[-^`{-~]$/.test(escaped)) return undefined;
+      if (!/^[!-/:-@[-`{-~]$/.test(escaped)) return undefined;
       literal += escaped;
     } else if ('.+*?()[]{}^$'.includes(char)) {
       return undefined;

@@ -15,7 +15,15 @@ export interface AlignedTrees {
 export function joinNameTrees(trees: readonly NameTree[]): NameTree {
   const [first] = trees;
   if (first === undefined) return emptyNameTree();
-  if (trees.length === 1) return first;
+  return trees.length === 1 ? first : addUp(trees);
+}
+
+/** The tree with equal names under one parent made one node. */
+export function foldEqualNames(tree: NameTree): NameTree {
+  return addUp([tree]);
+}
+
+function addUp(trees: readonly NameTree[]): NameTree {
   const { names, parent, name, maps } = alignNameTrees(trees);
   const parts = trees.map(({ self }) => self);
   return { names, parent, name, self: sumMapped(parts, maps, parent.length) };
@@ -24,12 +32,10 @@ export function joinNameTrees(trees: readonly NameTree[]): NameTree {
 /** Lays trees over each other by name content, without adding anything up. */
 export function alignNameTrees(trees: readonly NameTree[]): AlignedTrees {
   const names = [ROOT_NAME];
-  // The root's name is not looked up: a function may be called `total` too.
-  const nameIndex = new Map<string, number>();
+  const nameIndex = new Map([[ROOT_NAME, 0]]);
   const nodes = new PairTable(1, Math.max(0, ...trees.map(({ parent }) => parent.length)));
   const maps = trees.map((tree) => {
-    const nameOf = Uint32Array.from(tree.names, (text, i) => {
-      if (i === tree.name[0]) return 0;
+    const nameOf = Uint32Array.from(tree.names, (text) => {
       let index = nameIndex.get(text);
       if (index === undefined) {
         index = names.push(text) - 1;

@@ -86,3 +86,9 @@ export function totalsOf(parent: Int32Array, self: Lanes): Lanes {
   }
   return total;
 }
+
+/** The double nearest to each value: exact for one lane; monotone, so it can rank. */
+export function approximate(lanes: Lanes): Float64Array {
+  const { lo, hi } = lanes;
+  return hi === undefined ? lo : lo.map((low, i) => (hi[i] as number) * TWO_32 + low);
+}

@@ -1,5 +1,4 @@
-import { approximate } from './name-tree.ts';
-import { type Lanes, TWO_32 } from './lanes.ts';
+import { approximate, type Lanes, TWO_32 } from './lanes.ts';
 
 /** A value of two lanes, 0 <= lo < 2^32. */
 export interface WideValue {

@@ -1,0 +1,54 @@
+import { alignNameTrees, sumMapped } from '../tree/join.ts';
+import { addWide, createWide, type WideLanes } from '../tree/lanes.ts';
+import type { NameTree } from '../tree/name-tree.ts';
+import { pruneTree } from '../tree/prune.ts';
+import { largest, writeLevels, writeNames } from './levels.ts';
+import { nameOrder } from './name-order.ts';
+import { type EncodedMessage, ProtoWriter } from './proto-writer.ts';
+
+/** Fields of `querier.v1.DiffResponse` and of `FlameGraphDiff` in it. */
+const FLAMEGRAPH = 1;
+const TOTAL = 3;
+const MAX_SELF = 4;
+const LEFT_TICKS = 5;
+const RIGHT_TICKS = 6;
+
+/**
+ * Aligns two trees by name at each parent, prunes them together to `maxNodes` (a node counts with
+ * its larger side) and writes a `querier.v1.DiffResponse`. A node of one side only is zero on the
+ * other.
+ */
+export function encodeDiff(left: NameTree, right: NameTree, maxNodes: number): EncodedMessage {
+  const { names: texts, parent, name, maps } = alignNameTrees([left, right]);
+  const sides = [left, right].map(({ self }, i) =>
+    sumMapped([self], [maps[i] as Uint32Array], parent.length),
+  );
+  const pruned = pruneTree({ names: texts, parent, name, sides }, maxNodes);
+  const totals = pruned.sides.map(({ total }) => total) as [WideLanes, WideLanes];
+  const { names, indexOf } = nameOrder(pruned);
+  const writer = new ProtoWriter();
+  const flameGraph = writer.begin(FLAMEGRAPH);
+  writeNames(writer, names);
+  writeLevels(writer, pruned, indexOf);
+  const both = createWide(3);
+  for (const [i, { hi, lo }] of totals.entries()) {
+    addWide(both, 2, hi[0] as number, lo[0] as number);
+    addWide(both, i, hi[0] as number, lo[0] as number);
+  }
+  writeValue(writer, TOTAL, both, 2);
+  const maxSelfs = createWide(2);
+  for (const [i, { self }] of pruned.sides.entries()) {
+    const { hi, lo } = largest(self);
+    addWide(maxSelfs, i, hi, lo);
+  }
+  const maxSelf = largest(maxSelfs);
+  writer.wideField(MAX_SELF, maxSelf.hi, maxSelf.lo);
+  writeValue(writer, LEFT_TICKS, both, 0);
+  writeValue(writer, RIGHT_TICKS, both, 1);
+  writer.end(flameGraph);
+  return { bytes: writer.finish(), saturated: writer.saturated };
+}
+
+function writeValue(writer: ProtoWriter, field: number, lanes: WideLanes, at: number): void {
+  writer.wideField(field, lanes.hi[at] as number, lanes.lo[at] as number);
+}

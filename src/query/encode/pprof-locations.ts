@@ -1,0 +1,74 @@
+import { FRAME_INLINED } from '../../storage/dictionary/rows.ts';
+import type { FrameTree } from '../tree/frame-tree.ts';
+import { PairTable } from '../tree/pair-table.ts';
+
+/** Which locations the nodes of a frame tree are parts of. */
+export interface LocationPlan {
+  /** Location in which each node is the innermost line. */
+  readonly location: Uint32Array;
+  /** Node of the location above (the caller's) of each node; 0 = none. */
+  readonly above: Uint32Array;
+  /** Of each location: the one without its innermost line, or -1. */
+  readonly outer: Int32Array;
+  /** Of each location: the frame of its innermost line. */
+  readonly frameOf: Uint32Array;
+  /** Of each frame: index into `mappings`, or -1. */
+  readonly mappingOf: Int32Array;
+  /** String indices of file and build id. */
+  readonly mappings: readonly (readonly [file: number, buildId: number])[];
+}
+
+/**
+ * Regroups inlined chains: a frame that is inlined into the one above it, of the same mapping, is a
+ * further line of its location. The location of a node is its whole chain up to the frame that is
+ * not inlined, so a stack that ends in the middle of a chain has another location than one that
+ * goes on.
+ */
+export function planLocations(tree: FrameTree): LocationPlan {
+  const { parent, frame, frames } = tree;
+  const { mappingOf, mappings } = mappingsOf(tree);
+  const chains = new PairTable(1, frames.fn.length);
+  const location = new Uint32Array(parent.length);
+  const above = new Uint32Array(parent.length);
+  for (let node = 1; node < parent.length; node++) {
+    const caller = parent[node] as number;
+    const own = frame[node] as number;
+    const inlined =
+      caller > 0 &&
+      ((frames.flags[own] as number) & FRAME_INLINED) !== 0 &&
+      mappingOf[own] === mappingOf[frame[caller] as number];
+    location[node] = chains.intern(inlined ? (location[caller] as number) : -1, own);
+    above[node] = inlined ? (above[caller] as number) : caller;
+  }
+  return { location, above, outer: chains.a, frameOf: chains.b, mappingOf, mappings };
+}
+
+function mappingsOf({ frames }: FrameTree): Pick<LocationPlan, 'mappingOf' | 'mappings'> {
+  const pairs = new PairTable(1, 16);
+  const mappingOf = Int32Array.from(frames.mappingFile, (file, i) => {
+    const buildId = frames.buildId[i] as number;
+    return file === 0 && buildId === 0 ? -1 : pairs.intern(file, buildId) - 1;
+  });
+  const mappings = Array.from(
+    { length: pairs.end - 1 },
+    (_, i) => [pairs.a[i + 1] as number, pairs.b[i + 1] as number] as const,
+  );
+  return { mappingOf, mappings };
+}
+
+/** Numbers keys densely from 1 in order of first use. */
+export class DenseIds {
+  /** Key of id i + 1. */
+  readonly keys: number[] = [];
+  readonly #ids = new Map<number, number>();
+
+  /** The id of `key`. */
+  idOf(key: number): number {
+    let id = this.#ids.get(key);
+    if (id === undefined) {
+      id = this.keys.push(key);
+      this.#ids.set(key, id);
+    }
+    return id;
+  }
+}
