@@ -46,6 +46,9 @@ export function nameTreeOf(source: NameSource, sums: Lanes): NameTree {
   const parents = new Int32Array(kept);
   const nodeNames = new Uint32Array(kept);
   parents[0] = -1;
+  // Several ids may have one text: a name that was made for an address and a function called so, or
+  // bytes that are no UTF-8.
+  let doubtful = sideEnd > 0;
   let next = 1;
   for (let i = 0; i < count; i++) {
     if (alive[i] === 0) continue;
@@ -54,7 +57,9 @@ export function nameTreeOf(source: NameSource, sums: Lanes): NameTree {
     const slot = name >= SIDE_NAMES ? name - SIDE_NAMES + nameEnd : name;
     let index = nameOf[slot] as number;
     if (index === 0) {
-      index = names.push(source.nameText(name)) - 1;
+      const text = source.nameText(name);
+      doubtful ||= text.includes('\uFFFD');
+      index = names.push(text) - 1;
       nameOf[slot] = index;
     }
     parents[next] = above < 0 ? 0 : (idOf[above] as number);
@@ -63,8 +68,7 @@ export function nameTreeOf(source: NameSource, sums: Lanes): NameTree {
   }
   const self = scatter(sums, ofStack, idOf, kept);
   const tree = { names, parent: parents, name: nodeNames, self };
-  // A function may have the name that was made for an address: then two nodes are one.
-  return sideEnd > 0 && new Set(names).size < names.length ? foldEqualNames(tree) : tree;
+  return doubtful && new Set(names).size < names.length ? foldEqualNames(tree) : tree;
 }
 
 function scatter(sums: Lanes, ofStack: Uint32Array, idOf: Uint32Array, count: number): Lanes {
