@@ -2,7 +2,7 @@ import type { Clock, Timers } from '../base/clock.ts';
 import type { LIMITS } from '../base/limits.ts';
 import type { Random } from '../base/random.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
-import type { LabelSet } from '../profile/labels.ts';
+import type { SeriesRow } from '../query/labels/series-label.ts';
 import type {
   EncodedAnswer,
   LabelsRequest,
@@ -70,12 +70,6 @@ export interface ShardHostApi {
   counters(): Promise<Record<string, number>>;
   /** Finishes what was accepted. Nothing may be called afterwards. */
   stop(): Promise<void>;
-}
-
-/** A series that matched: its labels without the derived ones, and its five-part type. */
-export interface SeriesRow {
-  readonly labels: LabelSet;
-  readonly type: string;
 }
 
 /** One host's part of a merge by function names. */

@@ -96,11 +96,13 @@ export function serve<T extends Methods<T>>(
 
 /**
  * Calls the methods that the other end of `port` serves. Arguments of the methods named in `gives`
- * are given away. When the port closes, pending and later calls reject with `worker_died`.
+ * are given away. When the port closes, pending and later calls reject with `worker_died`; before
+ * the first of them does, `onClose` is called.
  */
 export function connect<T extends Methods<T>>(
   port: Port,
   gives: readonly (keyof T & string)[] = [],
+  onClose: () => void = () => {},
 ): Connection<T> {
   const given = new Set<string>(gives);
   const pending = new Map<number, Pending>();
@@ -108,10 +110,12 @@ export function connect<T extends Methods<T>>(
   let closed: TephraError | undefined;
 
   const end = (error: TephraError): void => {
-    closed ??= error;
+    if (closed !== undefined) return;
+    closed = error;
+    onClose();
     const calls = [...pending.values()];
     pending.clear();
-    for (const call of calls) call.reject(closed);
+    for (const call of calls) call.reject(error);
   };
   port.on('message', (message) => {
     const answer = message as Answer;
@@ -226,5 +230,5 @@ function packView(view: Column, give: boolean, transfer: Set<ArrayBuffer>): Colu
   }
   const copy = Buffer.isBuffer(view) ? new Uint8Array(view) : view.slice();
   if (copy.byteLength > 0) transfer.add(copy.buffer as ArrayBuffer);
-  return copy as Column;
+  return copy;
 }

@@ -4,6 +4,7 @@ import { TephraError } from '../base/errors.ts';
 import { serviceOf, shardOf } from '../ingest/route.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
 import type { Label } from '../profile/labels.ts';
+import type { SeriesRow } from '../query/labels/series-label.ts';
 import { labelNames, labelValues, profileTypes, seriesProjections } from '../query/labels/merge.ts';
 import type {
   DiffRequest,
@@ -17,7 +18,7 @@ import { parseSelector } from '../query/selector/parse.ts';
 import { requiredService } from '../query/selector/required-service.ts';
 import { finishSeries } from '../query/series/finish.ts';
 import type { Engine } from './engine.ts';
-import type { Limits, NamePart, SeriesRow, ShardHostApi } from './host-contract.ts';
+import type { Limits, NamePart, ShardHostApi } from './host-contract.ts';
 import type { HostHandle } from './host-handle.ts';
 import { QueryGate } from './query-gate.ts';
 
@@ -71,7 +72,10 @@ export class ShardedEngine implements Engine {
       }
     }
     const outcomes: PushOutcome[] = [];
-    const push = async (shard: number, part: readonly PushItem[]): Promise<readonly PushOutcome[]> => {
+    const push = async (
+      shard: number,
+      part: readonly PushItem[],
+    ): Promise<readonly PushOutcome[]> => {
       try {
         return await this.#owner(shard).api.push(shard, part);
       } catch (thrown) {
@@ -154,11 +158,7 @@ export class ShardedEngine implements Engine {
         this.#mergeNames(left),
         this.#mergeNames(right),
       ]);
-      return this.#finisher().finishDiff(
-        leftParts,
-        rightParts,
-        this.#maxNodes(left),
-      );
+      return this.#finisher().finishDiff(leftParts, rightParts, this.#maxNodes(left));
     });
   }
 
@@ -246,7 +246,8 @@ export class ShardedEngine implements Engine {
     const reached = reachedShards(tenant, selectors, this.#options.shardCount);
     const asked: Promise<T>[] = [];
     for (const host of this.#hosts) {
-      const shards = reached === undefined ? host.shards : host.shards.filter((s) => reached.has(s));
+      const shards =
+        reached === undefined ? host.shards : host.shards.filter((s) => reached.has(s));
       if (shards.length > 0) asked.push(ask(host.api, shards));
     }
     return Promise.all(asked);
@@ -285,9 +286,9 @@ function reachedShards(
 ): ReadonlySet<number> | undefined {
   const shards = new Set<number>();
   for (const selector of selectors) {
-    const service = requiredService(parseSelector(selector));
-    if (service === undefined) return undefined;
-    shards.add(shardOf(tenant, service, shardCount));
+    const services = requiredService(parseSelector(selector));
+    if (services === undefined) return undefined;
+    for (const service of services) shards.add(shardOf(tenant, service, shardCount));
   }
   return selectors.length === 0 ? undefined : shards;
 }

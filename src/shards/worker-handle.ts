@@ -5,7 +5,7 @@ import { TephraError } from '../base/errors.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
 import { GIVEN_ARGUMENTS, type Limits, type ShardHostApi } from './host-contract.ts';
 import type { HandleTime, HostHandle, HostLogger } from './host-handle.ts';
-import { connect, serve, type Connection } from './rpc.ts';
+import { connect, serve } from './rpc.ts';
 import type { WorkerStart } from './worker.ts';
 
 /** What a worker is started with. */
@@ -98,7 +98,6 @@ class WorkerHandle implements HostHandle {
       storePort: toStore.port2,
       options: { shards, shardCount, incarnation, limits },
     };
-    const connection: Connection<ShardHostApi> = connect(toHost.port1, GIVEN_ARGUMENTS);
     const served = serve<BlobStore>(toStore.port1, store);
     const worker = new Worker(fileURLToPath(entry), {
       workerData: start,
@@ -106,25 +105,24 @@ class WorkerHandle implements HostHandle {
       name: `tephra-shards-${shards[0] ?? 0}`,
     });
     this.#worker = worker;
-    let opened = false;
     worker.on('error', (error) => logger?.error({ err: error, shards }, 'a worker thread failed'));
-    worker.on('exit', () => {
-      connection.close(new TephraError('worker_died', 'the worker thread ended'));
+    let opened = false;
+    const { api } = connect<ShardHostApi>(toHost.port1, GIVEN_ARGUMENTS, () => {
       if (!opened || this.#ended) return;
       // What the dead host had under way in the store must land before the next one looks there.
-      this.#ready = served.ended.then(() => this.#relaunch());
+      this.#ready = Promise.all([worker.terminate(), served.ended]).then(() => this.#relaunch());
       // Calls that wait for it see the failure; without any it is logged only.
       this.#ready.catch(() => {});
     });
     try {
-      await connection.api.open(clock.nowMs());
+      await api.open(clock.nowMs());
     } catch (error) {
       await worker.terminate();
       await served.ended;
       throw TephraError.from(error);
     }
     opened = true;
-    return connection.api;
+    return api;
   }
 
   async #relaunch(): Promise<ShardHostApi> {

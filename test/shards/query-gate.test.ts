@@ -13,8 +13,9 @@ function manualTimers(): Timers & { fire(): void; readonly set: Set<() => void> 
     },
     yield: () => Promise.resolve(),
     fire() {
-      for (const callback of [...set]) callback();
+      const due = new Set(set);
       set.clear();
+      for (const callback of due) callback();
     },
   };
 }

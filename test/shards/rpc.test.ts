@@ -127,7 +127,10 @@ describe('bytes over a port', () => {
     await over(echo, { args: ['give'] }, async (api) => {
       const ticks = Float64Array.of(1, 2, 3);
       const answer = await api.give({ ticks, again: [ticks] });
-      expect(answer).toEqual({ ticks: Float64Array.of(1, 2, 3), again: [Float64Array.of(1, 2, 3)] });
+      expect(answer).toEqual({
+        ticks: Float64Array.of(1, 2, 3),
+        again: [Float64Array.of(1, 2, 3)],
+      });
       expect(ticks.byteLength).toBe(0);
     });
   });
