@@ -68,7 +68,11 @@ export class TickSums implements Lanes {
    */
   add(bytes: Uint8Array, header: EntriesHeader, column: number, total: bigint): void {
     this.#total += total;
-    if (this.#hi === undefined && this.#total >= TWO_53) this.#hi = new Float64Array(this.#lo.length);
+    if (this.#hi === undefined && this.#total >= TWO_53) {
+      this.#hi = new Float64Array(this.#lo.length);
+      // A single lane may be full to just below 2^53.
+      this.#carry(this.#hi);
+    }
     if (header.columnWide[column] !== true) {
       scatterNarrow(bytes, header, column, this.#lo, this.#stackCount);
     } else if (this.#hi !== undefined) {
