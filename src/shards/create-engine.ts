@@ -45,7 +45,7 @@ export async function createEngine(options: CreateEngineOptions): Promise<Sharde
   assert(shardCount > 0 && options.workers >= 0, 'counts of shards and workers');
   const limits: Limits = { ...LIMITS, ...options.limits };
   const hosts = await startHosts(options, shardCount, limits);
-  return new ShardedEngine({ hosts, shardCount, timers, limits, onCounters });
+  return new ShardedEngine({ hosts, shardCount, store: options.store, timers, limits, onCounters });
 }
 
 async function startHosts(

@@ -66,6 +66,11 @@ export interface ShardHostApi {
   finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer>;
   /** Runs the jobs of its shards that are due. */
   runJobs(nowMs: number): Promise<void>;
+  /**
+   * Prepares volumes that are past their retention for removal. Resolves to those that a shard of
+   * this host still needs; for the others nothing waits and nothing more will be written.
+   */
+  releaseVolumes(volumes: readonly string[]): Promise<readonly string[]>;
   /** Counters since it was made, by name. */
   counters(): Promise<Record<string, number>>;
   /** Finishes what was accepted. Nothing may be called afterwards. */

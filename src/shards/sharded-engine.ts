@@ -17,10 +17,12 @@ import type {
 import { parseSelector } from '../query/selector/parse.ts';
 import { requiredService } from '../query/selector/required-service.ts';
 import { finishSeries } from '../query/series/finish.ts';
+import type { BlobStore } from '../storage/blob-store/contract.ts';
 import type { Engine } from './engine.ts';
 import type { Limits, NamePart, ShardHostApi } from './host-contract.ts';
 import type { HostHandle } from './host-handle.ts';
 import { QueryGate } from './query-gate.ts';
+import { VolumeRetention } from './volume-retention.ts';
 
 /** What the engine is made of. */
 export interface ShardedEngineOptions {
@@ -29,6 +31,8 @@ export interface ShardedEngineOptions {
   readonly shardCount: number;
   readonly timers: Timers;
   readonly limits: Limits;
+  /** Where whole volumes past their retention are dropped. */
+  readonly store: BlobStore;
   /** Called with all counters after each run of the jobs. */
   readonly onCounters?: ((counters: Record<string, number>) => void) | undefined;
 }
@@ -45,12 +49,14 @@ export class ShardedEngine implements Engine {
   readonly #pushes = new Set<Promise<unknown>>();
   #jobs: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
+  readonly #retention: VolumeRetention;
   #turn = 0;
 
   constructor(options: ShardedEngineOptions) {
     this.#options = options;
     this.#hosts = options.hosts;
     this.#ownerOf = owners(options.hosts, options.shardCount);
+    this.#retention = new VolumeRetention(options.store, options.hosts, options.limits);
     this.#gate = new QueryGate({
       timers: options.timers,
       atOnce: options.limits.queriesAtOnce,
@@ -166,6 +172,7 @@ export class ShardedEngine implements Engine {
     this.#refuseWhenStopping();
     const run = async (): Promise<void> => {
       await Promise.all(this.#hosts.map(({ api }) => api.runJobs(nowMs)));
+      await this.#retention.run(nowMs);
       this.#options.onCounters?.(await this.counters());
     };
     // One run at a time; a failed one does not keep the next from running.
@@ -176,6 +183,7 @@ export class ShardedEngine implements Engine {
   /** Counters of all hosts, summed by name, and the engine's own. */
   async counters(): Promise<Record<string, number>> {
     const sums: Record<string, number> = {
+      volumes_dropped: this.#retention.dropped,
       worker_restarts: 0,
       queries_timed_out: this.#gate.timedOut,
     };

@@ -64,6 +64,7 @@ class WorkerHandle implements HostHandle {
       finishDiff: call((api) => api.finishDiff),
       finishPprof: call((api) => api.finishPprof),
       runJobs: call((api) => api.runJobs),
+      releaseVolumes: call((api) => api.releaseVolumes),
       counters: call((api) => api.counters),
       stop: async () => {
         this.#ended = true;

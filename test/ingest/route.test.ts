@@ -16,9 +16,12 @@ describe('the shard of a service', () => {
 
   test('does not confuse where the tenant ends', () => {
     const spread = new Set(
-      [['ab', 'c'], ['a', 'bc'], ['abc', ''], ['', 'abc']].map(([tenant, service]) =>
-        shardOf(tenant as string, service as string, 2 ** 32),
-      ),
+      [
+        ['ab', 'c'],
+        ['a', 'bc'],
+        ['abc', ''],
+        ['', 'abc'],
+      ].map(([tenant, service]) => shardOf(tenant as string, service as string, 2 ** 32)),
     );
     expect(spread.size).toBe(4);
   });
@@ -36,7 +39,12 @@ describe('the shard of a service', () => {
 
 describe('the service of labels', () => {
   test('is service_name', () => {
-    expect(serviceOf([['a', 'b'], ['service_name', 'shop']])).toBe('shop');
+    expect(
+      serviceOf([
+        ['a', 'b'],
+        ['service_name', 'shop'],
+      ]),
+    ).toBe('shop');
   });
   test.each([[[]], [[['service_name', '']]]])('is the unknown one for %j', (labels) => {
     expect(serviceOf(labels as [string, string][])).toBe(UNKNOWN_SERVICE);

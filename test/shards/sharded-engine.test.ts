@@ -7,6 +7,8 @@ import type { PushItem } from '../../src/ingest/push.ts';
 import type { MergeRequest } from '../../src/query/request.ts';
 import type { ShardHostApi } from '../../src/shards/host-contract.ts';
 import { inlineHandle } from '../../src/shards/host-handle.ts';
+import type { BlobStore } from '../../src/storage/blob-store/contract.ts';
+import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
 import { ShardedEngine } from '../../src/shards/sharded-engine.ts';
 
 const SHARDS = 4;
@@ -33,6 +35,7 @@ function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}):
     finishFlameGraph: (parts, maxNodes) => say(`graph of ${parts.length}, ${maxNodes}`, answer),
     finishDiff: (left, right) => say(`diff of ${left.length} and ${right.length}`, answer),
     finishPprof: (parts) => say(`pprof of ${parts.length}`, answer),
+    releaseVolumes: (volumes) => say(`release ${volumes.join()}`, []),
     runJobs: (nowMs) => say(`jobs ${nowMs}`, undefined),
     counters: () => say('counters', { pushes: 2 }),
     stop: () => say('stop', undefined),
@@ -44,6 +47,7 @@ function engineOf(
   log: string[],
   own: Partial<ShardHostApi> = {},
   onCounters?: (counters: Record<string, number>) => void,
+  store: BlobStore = new MemoryBlobStore(),
 ): ShardedEngine {
   return new ShardedEngine({
     hosts: [
@@ -51,6 +55,7 @@ function engineOf(
       inlineHandle([1, 3], fakeHost(log, 'b')),
     ],
     shardCount: SHARDS,
+    store,
     timers: systemTimers,
     limits: LIMITS,
     onCounters,
@@ -168,7 +173,12 @@ describe('jobs and the end', () => {
       'a jobs 2',
       'a counters',
     ]);
-    expect(told[0]).toEqual({ pushes: 4, worker_restarts: 0, queries_timed_out: 0 });
+    expect(told[0]).toEqual({
+      pushes: 4,
+      worker_restarts: 0,
+      queries_timed_out: 0,
+      volumes_dropped: 0,
+    });
   });
 
   test('jobs that fail do not keep the next from running', async () => {
@@ -179,6 +189,23 @@ describe('jobs and the end', () => {
     });
     await expect(engine.runJobs(1)).rejects.toMatchObject({ reason: 'storage_full' });
     await engine.runJobs(2);
+  });
+
+  test('volumes past their retention are dropped when no host holds them', async () => {
+    const store = new MemoryBlobStore();
+    const names = [
+      'raw/20260301-00/f',
+      'raw/20260301-06/f',
+      'raw/20260320-00/f',
+      'minutes/20260101/b',
+    ];
+    for (const name of names) await store.put(`${name}/x`, new Uint8Array(1));
+    const held = 'raw/20260301-06';
+    const engine = engineOf([], { releaseVolumes: async () => [held] }, undefined, store);
+    await engine.runJobs(Date.UTC(2026, 2, 20));
+    expect(await store.listVolumes('raw')).toEqual([held, 'raw/20260320-00']);
+    expect(await store.listVolumes('minutes')).toEqual([]);
+    expect(await engine.counters()).toMatchObject({ volumes_dropped: 2 });
   });
 
   test('stop waits for what was accepted, and refuses what comes later', async () => {
