@@ -94,6 +94,11 @@ export class Dictionary {
     return this.#strings.intern(bytes, start, end);
   }
 
+  /** Lets go of the bytes of the last {@link internBytes}, which are kept to be seen again. */
+  closeInput(): void {
+    this.#strings.closeInput();
+  }
+
   /** Id of a text; see {@link internBytes}. */
   internText(text: string): number {
     const bytes = utf8(text);

@@ -27,6 +27,8 @@ export class Frames {
   flags: Uint8Array = new Uint8Array(0);
   #hashes: Uint32Array = new Uint32Array(0);
   #indexed = 0;
+  /** The row after the one found last: agents name things in the same order again and again. */
+  #next = 0;
   readonly #hashing: Hashing;
   readonly #table: HashTable;
   readonly #hashOf = (id: number): number => this.#hashes[id] as number;
@@ -70,20 +72,39 @@ export class Frames {
     buildId: number,
     flags: number,
   ): number {
-    if (this.#indexed !== this.count) this.#index();
     const kept = flags & FRAME_INLINED;
+    const next = this.#next;
+    if (
+      next < this.count &&
+      this.#isSymbolised(next, fn, line, column, mappingFile, buildId, kept)
+    ) {
+      this.#next = next + 1;
+      return next;
+    }
+    if (this.#indexed !== this.count) this.#index();
     const hash = this.#hashSymbolised(fn, line, column, mappingFile, buildId, kept);
     const found = this.#findSymbolised(hash, fn, line, column, mappingFile, buildId, kept);
-    if (found >= 0) return found;
+    if (found >= 0) {
+      this.#next = found + 1;
+      return found;
+    }
     return this.#remember(hash, this.#push(fn, line, column, mappingFile, buildId, 0, 0, kept));
   }
 
   /** Id of a frame without a function; an address of two u32 halves. */
   internAddress(mappingFile: number, buildId: number, low: number, high: number): number {
+    const next = this.#next;
+    if (next < this.count && this.#isAddress(next, mappingFile, buildId, low, high)) {
+      this.#next = next + 1;
+      return next;
+    }
     if (this.#indexed !== this.count) this.#index();
     const hash = this.#hashAddress(mappingFile, buildId, low, high);
     const found = this.#findAddress(hash, mappingFile, buildId, low, high);
-    if (found >= 0) return found;
+    if (found >= 0) {
+      this.#next = found + 1;
+      return found;
+    }
     return this.#remember(hash, this.#push(NO_FUNCTION, 0, 0, mappingFile, buildId, low, high, 0));
   }
 
@@ -172,6 +193,7 @@ export class Frames {
     this.#hashes[id] = hash;
     this.#table.insert(id, hash, this.#hashOf);
     this.#indexed = id + 1;
+    this.#next = id + 1;
     return id;
   }
 
@@ -202,18 +224,27 @@ export class Frames {
     const { slots, mask, bits } = this.#table;
     for (let at = hash & bits; ; at = (at + 1) & mask) {
       const id = (slots[at] as number) - 1;
-      if (
-        id < 0 ||
-        (this.fn[id] === fn &&
-          this.line[id] === line &&
-          this.column[id] === column &&
-          this.mappingFile[id] === mappingFile &&
-          this.buildId[id] === buildId &&
-          this.flags[id] === flags)
-      ) {
-        return id;
-      }
+      if (id < 0 || this.#isSymbolised(id, fn, line, column, mappingFile, buildId, flags)) return id;
     }
+  }
+
+  #isSymbolised(
+    id: number,
+    fn: number,
+    line: number,
+    column: number,
+    mappingFile: number,
+    buildId: number,
+    flags: number,
+  ): boolean {
+    return (
+      this.fn[id] === fn &&
+      this.line[id] === line &&
+      this.column[id] === column &&
+      this.mappingFile[id] === mappingFile &&
+      this.buildId[id] === buildId &&
+      this.flags[id] === flags
+    );
   }
 
   #findAddress(
@@ -226,17 +257,26 @@ export class Frames {
     const { slots, mask, bits } = this.#table;
     for (let at = hash & bits; ; at = (at + 1) & mask) {
       const id = (slots[at] as number) - 1;
-      if (
-        id < 0 ||
-        (this.fn[id] === NO_FUNCTION &&
-          this.addressLow[id] === low &&
-          this.addressHigh[id] === high &&
-          this.buildId[id] === buildId &&
-          (buildId !== 0 || this.mappingFile[id] === mappingFile))
-      ) {
-        return id;
-      }
+      if (id < 0 || this.#isAddress(id, mappingFile, buildId, low, high)) return id;
     }
+  }
+
+  #isAddress(
+    id: number,
+    mappingFile: number,
+    buildId: number,
+    low: number,
+    high: number,
+  ): boolean {
+    return (
+      this.fn[id] === NO_FUNCTION &&
+      this.addressLow[id] === low &&
+      this.addressHigh[id] === high &&
+      this.buildId[id] === buildId &&
+      (buildId !== 0 || this.mappingFile[id] === mappingFile) &&
+      // A damaged frame is not the frame at address 0, though it looks like it.
+      this.flags[id] === 0
+    );
   }
 
   #index(): void {
@@ -244,7 +284,6 @@ export class Frames {
     this.#table.reserve(this.count, this.#hashOf);
     for (let id = this.#indexed; id < this.count; id++) {
       const row = this.row(id);
-      // A damaged frame is not the frame at address 0, though it looks like it.
       if ((row.flags & FRAME_DAMAGED) !== 0) continue;
       const { fn, line, column, mappingFile, buildId, addressLow, addressHigh, flags } = row;
       const isAddress = fn === NO_FUNCTION;

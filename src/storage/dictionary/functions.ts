@@ -17,6 +17,8 @@ export class Functions {
   startLine: Uint32Array = new Uint32Array(0);
   #hashes: Uint32Array = new Uint32Array(0);
   #indexed = 0;
+  /** The row after the one found last: agents name things in the same order again and again. */
+  #next = 0;
   readonly #hashing: Hashing;
   readonly #table: HashTable;
   readonly #hashOf = (id: number): number => this.#hashes[id] as number;
@@ -43,11 +45,20 @@ export class Functions {
 
   /** Id of a function; string ids, and a line already in the stored form. */
   intern(name: number, systemName: number, file: number, startLine: number): number {
+    const next = this.#next;
+    if (next < this.count && this.#is(next, name, systemName, file, startLine)) {
+      this.#next = next + 1;
+      return next;
+    }
     if (this.#indexed !== this.count) this.#index();
     const hash = hashFour(this.#hashing, name, systemName, file, startLine);
     const found = this.#find(hash, name, systemName, file, startLine);
-    if (found >= 0) return found;
+    if (found >= 0) {
+      this.#next = found + 1;
+      return found;
+    }
     const id = this.count;
+    this.#next = id + 1;
     this.#reserve(id + 1);
     this.name[id] = name;
     this.systemName[id] = systemName;
@@ -93,16 +104,17 @@ export class Functions {
     const { slots, mask, bits } = this.#table;
     for (let at = hash & bits; ; at = (at + 1) & mask) {
       const id = (slots[at] as number) - 1;
-      if (
-        id < 0 ||
-        (this.name[id] === name &&
-          this.file[id] === file &&
-          this.startLine[id] === startLine &&
-          this.systemName[id] === systemName)
-      ) {
-        return id;
-      }
+      if (id < 0 || this.#is(id, name, systemName, file, startLine)) return id;
     }
+  }
+
+  #is(id: number, name: number, systemName: number, file: number, startLine: number): boolean {
+    return (
+      this.name[id] === name &&
+      this.file[id] === file &&
+      this.startLine[id] === startLine &&
+      this.systemName[id] === systemName
+    );
   }
 
   #index(): void {

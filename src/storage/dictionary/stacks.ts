@@ -19,6 +19,8 @@ export class Stacks {
   #depth: Uint32Array = new Uint32Array(0);
   #leaf: Uint32Array = new Uint32Array(0);
   #indexed = 0;
+  /** The row after the one found last: agents list stacks in the same order again and again. */
+  #next = 0;
   readonly #hashing: Hashing;
   readonly #nodes: Nodes;
   readonly #table: HashTable;
@@ -42,19 +44,29 @@ export class Stacks {
 
   /** Id of the stack with this hash (signed lanes), depth in frames and leaf frame, or -1. */
   find(low: number, high: number, depth: number, leaf: number): number {
+    const next = this.#next;
+    if (next < this.#indexed && this.#is(next, low, high, depth, leaf)) {
+      this.#next = next + 1;
+      return next;
+    }
     const { slots, mask, bits } = this.#table;
     for (let at = low & bits; ; at = (at + 1) & mask) {
       const id = (slots[at] as number) - 1;
-      if (
-        id < 0 ||
-        (this.#low[id] === low &&
-          this.#high[id] === high &&
-          this.#depth[id] === depth &&
-          this.#leaf[id] === leaf)
-      ) {
+      if (id < 0) return id;
+      if (this.#is(id, low, high, depth, leaf)) {
+        this.#next = id + 1;
         return id;
       }
     }
+  }
+
+  #is(id: number, low: number, high: number, depth: number, leaf: number): boolean {
+    return (
+      this.#low[id] === low &&
+      this.#high[id] === high &&
+      this.#depth[id] === depth &&
+      this.#leaf[id] === leaf
+    );
   }
 
   /** Adds a stack that {@link find} did not find. */
@@ -65,6 +77,7 @@ export class Stacks {
     this.count = id + 1;
     this.#remember(id, low, high, depth, leaf);
     this.#indexed = id + 1;
+    this.#next = id + 1;
     return id;
   }
 

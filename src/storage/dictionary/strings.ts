@@ -24,6 +24,8 @@ export class Strings {
   readonly #hashing: Hashing;
   readonly #table: HashTable;
   readonly #hashOf = (id: number): number => this.#hashes[id] as number;
+  /** The row after the one found last: agents name things in the same order again and again. */
+  #next = 0;
   #texts: (string | undefined)[] = [];
   #textBytes = 0;
   // The bytes of one profile come in many calls: their view is made once.
@@ -74,10 +76,18 @@ export class Strings {
     if (this.#indexed !== this.count) this.#index();
     if (bytes !== this.#input) this.#openInput(bytes);
     const input = this.#inputView;
-    const hash = this.#hash(input, start, end);
     const size = end - start;
-    const { slots, mask, bits } = this.#table;
     const { ends } = this;
+    const next = this.#next;
+    if (next < this.count) {
+      const from = ends[next] as number;
+      if ((ends[next + 1] as number) - from === size && same(this.#view, from, input, start, size)) {
+        this.#next = next + 1;
+        return next;
+      }
+    }
+    const hash = this.#hash(input, start, end);
+    const { slots, mask, bits } = this.#table;
     const hashes = this.#hashes;
     for (let at = hash & bits; ; at = (at + 1) & mask) {
       const id = (slots[at] as number) - 1;
@@ -85,11 +95,13 @@ export class Strings {
       if (hashes[id] !== hash) continue;
       const from = ends[id] as number;
       if ((ends[id + 1] as number) - from === size && same(this.#view, from, input, start, size)) {
+        this.#next = id + 1;
         return id;
       }
     }
     const id = this.pushBytes(bytes, start, end);
     this.#remember(id, hash);
+    this.#next = id + 1;
     return id;
   }
 
@@ -139,15 +151,21 @@ export class Strings {
 
   #hash(input: DataView, start: number, end: number): number {
     const { multiplierLow, multiplierHigh } = this.#hashing;
-    let h = this.#hashing.startLow ^ (end - start);
-    let at = start;
-    for (; at + 4 <= end; at += 4) {
-      h = Math.imul(h ^ input.getInt32(at, true), multiplierLow);
-      h ^= h >>> 15;
+    const size = end - start;
+    let h = this.#hashing.startLow ^ size;
+    if (size < 4) {
+      for (let at = start; at < end; at++) {
+        h = Math.imul(h ^ input.getUint8(at), multiplierLow);
+        h ^= h >>> 15;
+      }
+    } else {
+      for (let at = start + 4; at < end; at += 4) {
+        h = Math.imul(h ^ input.getInt32(at - 4, true), multiplierLow);
+        h ^= h >>> 15;
+      }
+      // The last word overlaps the one before: cheaper than single bytes, and the size is hashed.
+      h = Math.imul(h ^ input.getInt32(end - 4, true), multiplierHigh);
     }
-    let rest = 0;
-    for (; at < end; at++) rest = (rest << 8) | input.getUint8(at);
-    h = Math.imul(h ^ rest, multiplierHigh);
     return (h ^ (h >>> 15)) >>> 0;
   }
 
@@ -195,12 +213,15 @@ export class Strings {
 
 /** Whether `size` bytes of `a` at `i` are those of `b` at `j`. */
 function same(a: DataView, i: number, b: DataView, j: number, size: number): boolean {
-  let k = 0;
-  for (; k + 4 <= size; k += 4) {
+  if (size < 4) {
+    for (let k = 0; k < size; k++) if (a.getUint8(i + k) !== b.getUint8(j + k)) return false;
+    return true;
+  }
+  const last = size - 4;
+  for (let k = 0; k < last; k += 4) {
     if (a.getInt32(i + k, true) !== b.getInt32(j + k, true)) return false;
   }
-  for (; k < size; k++) if (a.getUint8(i + k) !== b.getUint8(j + k)) return false;
-  return true;
+  return a.getInt32(i + last, true) === b.getInt32(j + last, true);
 }
 
 /** End of the longest prefix that is kept and does not split a character. */
