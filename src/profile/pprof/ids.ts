@@ -2,9 +2,9 @@ import { systemRandom, type Random } from '../../base/random.ts';
 import { grown } from './scratch.ts';
 
 /**
- * From the ids of a file (any non-zero u64) to row indices. Nearly all writers number their rows
- * 1, 2, 3, …: then the index is a subtraction. Otherwise a hash table with a secret seed, because
- * the ids are chosen by the sender.
+ * From the ids of a file (any non-zero u64) to rows. Nearly all writers number their rows 1, 2, 3,
+ * …: then the row is a subtraction and nothing is stored. Otherwise a hash table with a secret
+ * seed, because the ids are chosen by the sender.
  */
 export class IdTable {
   #low = new Uint32Array(0);
@@ -15,60 +15,54 @@ export class IdTable {
   readonly #seedA: number;
   readonly #seedB: number;
   /** The id of row 0 where ids are contiguous; -1 where they are not. */
-  base = -1;
+  base = 1;
 
   constructor(random: Random = systemRandom) {
     this.#seedA = random.u32();
     this.#seedB = random.u32() | 1;
   }
 
-  /** Forgets all ids and makes room for `count`. */
-  reset(count: number): void {
-    if (this.#low.length < count) {
-      this.#low = grown(this.#low, count);
-      this.#high = grown(this.#high, count);
-    }
-    this.#count = 0;
-    this.base = -1;
+  /** Forgets all ids; `count` will come. */
+  begin(count: number): void {
+    this.#count = count;
+    this.base = 1;
   }
 
-  /** Sets the id of the next row. */
-  push(low: number, high: number): void {
-    this.#low[this.#count] = low;
-    this.#high[this.#count++] = high;
+  /** Sets the id of `row`; rows come in order. Halves as 32-bit numbers of either sign. */
+  push(row: number, low: number, high: number): void {
+    if (high === 0 && low === this.base + row && this.base > 0) return;
+    this.#pushIrregular(row, low, high);
+  }
+
+  #pushIrregular(row: number, low: number, high: number): void {
+    if (row === 0 && high === 0 && low > 0 && low < 0x7000_0000) {
+      this.base = low;
+      return;
+    }
+    if (this.base > 0) {
+      if (this.#low.length < this.#count) {
+        this.#low = grown(this.#low, this.#count);
+        this.#high = grown(this.#high, this.#count);
+      }
+      for (let i = 0; i < row; i++) this.#low[i] = this.base + i;
+      this.#high.fill(0, 0, row);
+      this.base = -1;
+    }
+    this.#low[row] = low;
+    this.#high[row] = high;
   }
 
   /** To be called when all ids are there. Returns the row of a repeated id, or -1. */
   index(): number {
-    const low = this.#low;
-    const high = this.#high;
-    const count = this.#count;
-    const base = count === 0 ? 1 : (low[0] as number);
-    let contiguous = 0;
-    // A row beyond 2^32 would wrap: such ids go through the hash.
-    if (base > 0 && base + count < 0xffff_ffff) {
-      while (
-        contiguous < count &&
-        (low[contiguous] as number) === base + contiguous &&
-        (high[contiguous] as number) === 0
-      ) {
-        contiguous++;
-      }
-    }
-    if (contiguous === count) {
-      this.base = base;
-      return -1;
-    }
-    return this.#hashAll();
+    return this.base > 0 ? -1 : this.#hashAll();
   }
 
-  /** Row of an id, or -1. Both halves as 32-bit numbers of either sign. */
+  /** Row of an id, or -1. Halves as 32-bit numbers of either sign. */
   find(low: number, high: number): number {
-    if (this.base >= 0) {
-      const row = (low >>> 0) - this.base;
+    if (this.base > 0) {
+      const row = low - this.base;
       return high === 0 && row >= 0 && row < this.#count ? row : -1;
     }
-    if (this.#count === 0) return -1;
     const slots = this.#slots;
     const lowWanted = low >>> 0;
     const highWanted = high >>> 0;

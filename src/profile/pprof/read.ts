@@ -1,20 +1,24 @@
 import { TephraError } from '../../base/errors.ts';
 import { DAY_MS, NANOS_PER_MS } from '../../base/time.ts';
-import { NO_MAPPING, type ProfileColumns, type ValueType } from '../columns.ts';
+import { NO_MAPPING, type ProfileColumns } from '../columns.ts';
 import { PROFILE_LIMITS, type ProfileLimits } from '../limits.ts';
 import { appendTexts, NO_STACK_TEXT, TRUNCATED_TEXT } from '../synthetic.ts';
-import { TAG } from './fields.ts';
+import { FIELD } from './fields.ts';
+import { HeaderReader } from './header.ts';
 import { IdTable } from './ids.ts';
 import { isLegacyPprof } from './legacy.ts';
-import { readSamples, readWideValues, type SyntheticLocations } from './samples.ts';
+import { type Ids, LocationReader } from './locations.ts';
+import { SampleReader } from './samples.ts';
 import { PprofScan } from './scan.ts';
-import { PprofScratch } from './scratch.ts';
-import { failString, readFunctions, readLocations, readMappings, readStrings } from './tables.ts';
+import { PprofScratch, type ScratchRows } from './scratch.ts';
+import { readFunctions, readMappings, readStrings } from './tables.ts';
 import { Cursor, failProfile } from './wire.ts';
 
 const DURATION_NANOS_MAX = BigInt(DAY_MS) * NANOS_PER_MS;
-const NO_VALUE_TYPE: ValueType = { type: '', unit: '' };
-const NO_SYNTHETIC: SyntheticLocations = { noStack: -1, truncated: -1 };
+const STRING_TAG = 0x32;
+
+/** Synthetic locations that a profile may need: one for no stack, one for a cut stack. */
+const SYNTHETIC_MAX = 2;
 
 /**
  * Reads pprof profiles straight into columns, without an object per message. One reader per
@@ -22,16 +26,36 @@ const NO_SYNTHETIC: SyntheticLocations = { noStack: -1, truncated: -1 };
  */
 export class PprofReader {
   readonly #limits: ProfileLimits;
-  readonly #scan: PprofScan;
   readonly #scratch = new PprofScratch();
-  readonly #cursor = new Cursor();
-  readonly #mappingIds = new IdTable();
-  readonly #functionIds = new IdTable();
-  readonly #locationIds = new IdTable();
+  readonly #ids: Ids = {
+    mappings: new IdTable(),
+    functions: new IdTable(),
+    locations: new IdTable(),
+  };
+  readonly #cursor: Cursor;
+  readonly #scan: PprofScan;
+  readonly #header: HeaderReader;
+  readonly #locations: LocationReader;
+  readonly #samples: SampleReader;
+  readonly #rows: ScratchRows = {
+    strings: 0,
+    functions: 0,
+    mappings: 0,
+    locations: 0,
+    lines: 0,
+    samples: 0,
+    frames: 0,
+    values: 0,
+    labels: 0,
+  };
 
   constructor(limits: ProfileLimits = PROFILE_LIMITS) {
     this.#limits = limits;
-    this.#scan = new PprofScan(limits);
+    this.#cursor = new Cursor(limits.unknownFieldsMax);
+    this.#scan = new PprofScan(limits, this.#cursor);
+    this.#header = new HeaderReader(this.#scratch, this.#cursor);
+    this.#locations = new LocationReader(limits, this.#scratch, this.#cursor, this.#ids);
+    this.#samples = new SampleReader(limits, this.#scratch, this.#cursor, this.#ids.locations);
   }
 
   /**
@@ -43,8 +67,12 @@ export class PprofReader {
   read(payload: Uint8Array): ProfileColumns {
     if (payload.byteLength === 0) throw new TephraError('empty_request', 'the profile has no bytes');
     // A Buffer has another hidden class: one kind of array keeps the loops monomorphic.
-    const bytes = new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
+    const bytes =
+      payload.constructor === Uint8Array
+        ? payload
+        : new Uint8Array(payload.buffer, payload.byteOffset, payload.byteLength);
     try {
+      this.#cursor.unknown = 0;
       this.#scan.run(bytes);
       return this.#decode(bytes);
     } catch (thrown) {
@@ -56,69 +84,51 @@ export class PprofReader {
     const scan = this.#scan;
     const scratch = this.#scratch;
     const cursor = this.#cursor;
-    const limits = this.#limits;
-    if (scan.sampleTypes === 0) failProfile('no sample types');
-    const durationNanos = this.#int64(bytes, scan.durationNanosAt);
+    const header = this.#header;
+    const rows = scan.rows;
+    const strings = rows[FIELD.string] as number;
+    const functions = rows[FIELD.function] as number;
+    const locations = rows[FIELD.location] as number;
+    const samples = rows[FIELD.sample] as number;
+    const types = rows[FIELD.sampleType] as number;
+    if (types === 0) failProfile('no sample types');
+    const durationNanos = header.int64(bytes, scan.durationNanosAt);
     if (durationNanos < 0n || durationNanos > DURATION_NANOS_MAX) {
       throw new TephraError('invalid_duration', `duration_nanos ${durationNanos}, expected 0 to 24 h`);
     }
-    // Before memory is taken for them: values that cannot all be there.
-    if (scan.valueBytes < scan.samples * scan.sampleTypes) this.#failValueCounts(bytes);
+    this.#fit(bytes);
 
-    const needsNoStack = scan.emptyStacks > 0;
-    const needsTruncated = scan.deepStacks > 0;
-    const extra = Number(needsNoStack) + Number(needsTruncated);
-    const frames = Math.min(scan.frames, limits.framesPerProfileMax + limits.stackDepthKept + 1);
-    scratch.fit(scan, extra, frames);
-
-    readStrings(bytes, scan, scratch, cursor, limits.stringBytesKept);
-    this.#checkStringFields(bytes);
-    const sampleTypes = this.#sampleTypes(bytes);
-    const periodType =
-      scan.periodTypeTo === 0
-        ? NO_VALUE_TYPE
-        : this.#valueTypes(bytes, scan.periodTypeFrom, scan.periodTypeTo, TAG.profilePeriodType);
-    readMappings(bytes, scan, scratch, cursor, this.#mappingIds);
-    readFunctions(bytes, scan, scratch, cursor, this.#functionIds);
-    readLocations(
-      bytes,
-      scan,
-      scratch,
-      cursor,
-      this.#locationIds,
-      this.#mappingIds,
-      this.#functionIds,
-    );
-    const synthetic: SyntheticLocations =
-      extra === 0
-        ? NO_SYNTHETIC
-        : {
-            noStack: needsNoStack ? scan.locations : -1,
-            truncated: needsTruncated ? scan.locations + Number(needsNoStack) : -1,
-          };
-    const wide = readSamples(bytes, scan, scratch, cursor, this.#locationIds, synthetic, limits);
-    const wideValues = wide ? readWideValues(bytes, scan, cursor) : undefined;
-    const texts = extra === 0 ? bytes : this.#addSynthetic(bytes, needsNoStack, needsTruncated);
+    readStrings(bytes, scan, scratch, cursor, this.#limits.stringBytesKept);
+    header.checkStrings(bytes, scan);
+    const sampleTypes = header.sampleTypes(bytes, scan);
+    const periodType = header.periodType(bytes, scan);
+    readMappings(bytes, scan, scratch, cursor, this.#ids.mappings);
+    readFunctions(bytes, scan, scratch, cursor, this.#ids.functions);
+    this.#locations.read(bytes, scan);
+    this.#samples.read(bytes, scan);
+    const wideValues = this.#samples.wide ? this.#samples.readWideValues(bytes, scan) : undefined;
+    // The place of a row is fixed, so cut stacks bring the row for missing ones along.
+    const extra = this.#samples.deepStacks ? SYNTHETIC_MAX : Number(this.#samples.emptyStacks);
 
     return {
-      bytes: texts,
-      stringCount: scan.strings + extra,
+      bytes: extra === 0 ? bytes : this.#addSynthetic(bytes, extra),
+      stringCount: strings + extra,
       stringStart: scratch.stringStart,
       stringEnd: scratch.stringEnd,
       sampleTypes,
       periodType,
-      period: this.#int64(bytes, scan.periodAt),
-      timeNanos: this.#int64(bytes, scan.timeNanosAt),
+      period: header.int64(bytes, scan.periodAt),
+      timeNanos: header.int64(bytes, scan.timeNanosAt),
       durationNanos,
-      functionCount: scan.functions + extra,
+      functionCount: functions + extra,
       functionName: scratch.functionName,
       functionSystemName: scratch.functionSystemName,
       functionFile: scratch.functionFile,
       functionStartLine: scratch.functionStartLine,
-      mappingCount: scan.mappings,
+      mappingCount: rows[FIELD.mapping] as number,
       mappingFile: scratch.mappingFile,
       mappingBuildId: scratch.mappingBuildId,
-      locationCount: scan.locations + extra,
+      locationCount: locations + extra,
       locationMapping: scratch.locationMapping,
       locationAddressLow: scratch.locationAddressLow,
       locationAddressHigh: scratch.locationAddressHigh,
@@ -126,7 +136,7 @@ export class PprofReader {
       lineFunction: scratch.lineFunction,
       lineNumber: scratch.lineNumber,
       lineColumn: scratch.lineColumn,
-      sampleCount: scan.samples,
+      sampleCount: samples,
       sampleLocationStart: scratch.sampleLocationStart,
       sampleLocations: scratch.sampleLocations,
       values: scratch.values,
@@ -137,195 +147,62 @@ export class PprofReader {
     };
   }
 
-  /** The int64 at an offset of the scan; 0n if absent. */
-  #int64(bytes: Uint8Array, at: number): bigint {
-    if (at < 0) return 0n;
-    const value = this.#cursor.number(bytes, at);
-    return Number.isSafeInteger(value) ? BigInt(value) : this.#cursor.big();
+  /** Takes memory for what the scan saw, each kind in proportion to its bytes in the payload. */
+  #fit(bytes: Uint8Array): void {
+    const { rows, bytesOf } = this.#scan;
+    const limits = this.#limits;
+    const wanted = this.#rows;
+    const samples = rows[FIELD.sample] as number;
+    const sampleBytes = bytesOf[FIELD.sample] as number;
+    wanted.values = samples * (rows[FIELD.sampleType] as number);
+    // A value takes a byte at least: with fewer bytes, some sample lacks one.
+    if (wanted.values > sampleBytes) {
+      const wrong = this.#scan.findValueCount(bytes);
+      failProfile(`sample ${wrong?.row} has ${wrong?.found} values, expected ${rows[FIELD.sampleType]}`);
+    }
+    wanted.strings = (rows[FIELD.string] as number) + SYNTHETIC_MAX;
+    wanted.functions = (rows[FIELD.function] as number) + SYNTHETIC_MAX;
+    wanted.mappings = rows[FIELD.mapping] as number;
+    wanted.locations = (rows[FIELD.location] as number) + SYNTHETIC_MAX;
+    // The least line and the least label take four bytes: tag, size, and a field.
+    wanted.lines =
+      Math.min((bytesOf[FIELD.location] as number) >> 2, limits.linesPerProfileMax) + SYNTHETIC_MAX;
+    wanted.samples = samples;
+    wanted.frames = Math.min(sampleBytes + samples, limits.framesPerProfileMax);
+    wanted.labels = sampleBytes >> 2;
+    this.#scratch.fit(wanted);
   }
 
-  /** Appends a string, function, line and location for each synthetic frame in use. */
-  #addSynthetic(bytes: Uint8Array, noStack: boolean, truncated: boolean): Uint8Array {
-    const scan = this.#scan;
+  /** Appends `extra` synthetic strings, functions, lines and locations; returns the new bytes. */
+  #addSynthetic(bytes: Uint8Array, extra: number): Uint8Array {
     const scratch = this.#scratch;
-    const names: string[] = [];
-    if (noStack) names.push(NO_STACK_TEXT);
-    if (truncated) names.push(TRUNCATED_TEXT);
-    const texts = appendTexts(bytes, names, scratch.stringStart, scratch.stringEnd, scan.strings);
-    for (let i = 0; i < names.length; i++) {
-      const fn = scan.functions + i;
-      scratch.functionName[fn] = scan.strings + i;
-      scratch.functionSystemName[fn] = 0;
-      scratch.functionFile[fn] = 0;
-      scratch.functionStartLine[fn] = 0;
-      const line = scan.lines + i;
-      scratch.lineFunction[line] = fn;
+    const rows = this.#scan.rows;
+    const names = [NO_STACK_TEXT, TRUNCATED_TEXT].slice(0, extra);
+    const string = rows[FIELD.string] as number;
+    for (let i = 0; i < extra; i++) {
+      const functionRow = (rows[FIELD.function] as number) + i;
+      scratch.functionName[functionRow] = string + i;
+      scratch.functionSystemName[functionRow] = 0;
+      scratch.functionFile[functionRow] = 0;
+      scratch.functionStartLine[functionRow] = 0;
+      const line = this.#locations.lines + i;
+      scratch.lineFunction[line] = functionRow;
       scratch.lineNumber[line] = 0;
       scratch.lineColumn[line] = 0;
-      const location = scan.locations + i;
+      const location = (rows[FIELD.location] as number) + i;
       scratch.locationMapping[location] = NO_MAPPING;
       scratch.locationAddressLow[location] = 0;
       scratch.locationAddressHigh[location] = 0;
       scratch.locationLineStart[location + 1] = line + 1;
     }
-    return texts;
-  }
-
-  #sampleTypes(bytes: Uint8Array): ValueType[] {
-    const scan = this.#scan;
-    const cursor = this.#cursor;
-    const types: ValueType[] = [];
-    let at = scan.sampleTypesFrom;
-    while (at < scan.sampleTypesTo) {
-      const tag = cursor.number(bytes, at);
-      if (tag === TAG.profileSampleType) {
-        const next = cursor.skip(bytes, tag, cursor.at);
-        types.push(this.#valueTypes(bytes, at, next, tag));
-        at = next;
-      } else {
-        at = cursor.skip(bytes, tag, cursor.at);
-      }
-    }
-    return types;
-  }
-
-  /** The ValueType of field `wanted` in `[from, to)`; several occurrences are merged. */
-  #valueTypes(bytes: Uint8Array, from: number, to: number, wanted: number): ValueType {
-    const cursor = this.#cursor;
-    const strings = this.#scan.strings;
-    let at = from;
-    let type = 0;
-    let unit = 0;
-    while (at < to) {
-      const tag = cursor.number(bytes, at);
-      if (tag !== wanted) {
-        at = cursor.skip(bytes, tag, cursor.at);
-        continue;
-      }
-      const size = cursor.number(bytes, cursor.at);
-      at = cursor.at;
-      const end = at + size;
-      while (at < end) {
-        const fieldTag = cursor.number(bytes, at);
-        const valueAt = cursor.at;
-        if (fieldTag !== TAG.valueTypeType && fieldTag !== TAG.valueTypeUnit) {
-          at = cursor.skip(bytes, fieldTag, valueAt);
-          continue;
-        }
-        const value = cursor.number(bytes, valueAt);
-        at = cursor.at;
-        if (value < 0 || value >= strings) {
-          failString(bytes, valueAt, strings, 'value type at byte', from, 'type or unit');
-        }
-        if (fieldTag === TAG.valueTypeType) type = value;
-        else unit = value;
-      }
-    }
-    return { type: this.#text(bytes, type), unit: this.#text(bytes, unit) };
-  }
-
-  /** A short text; `Buffer` costs more than the few characters of a type. */
-  #text(bytes: Uint8Array, index: number): string {
-    const start = this.#scratch.stringStart[index] as number;
-    const end = this.#scratch.stringEnd[index] as number;
-    if (end - start < 24) {
-      let text = '';
-      let at = start;
-      for (; at < end; at++) {
-        const byte = bytes[at] as number;
-        if (byte >= 0x80) break;
-        text += String.fromCharCode(byte);
-      }
-      if (at === end) return text;
-    }
-    return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8');
-  }
-
-  /** String indices of Profile that are not kept but must be right all the same. */
-  #checkStringFields(bytes: Uint8Array): void {
-    const scan = this.#scan;
-    this.#checkString(bytes, scan.dropFramesAt, 'drop_frames');
-    this.#checkString(bytes, scan.keepFramesAt, 'keep_frames');
-    this.#checkString(bytes, scan.defaultSampleTypeAt, 'default_sample_type');
-    this.#checkString(bytes, scan.docUrlAt, 'doc_url');
-    const cursor = this.#cursor;
-    let at = scan.commentsFrom;
-    while (at < scan.commentsTo) {
-      const tag = cursor.number(bytes, at);
-      at = cursor.at;
-      if (tag === TAG.profileComment) {
-        this.#checkString(bytes, at, 'comment');
-        at = cursor.at;
-      } else if (tag === TAG.profileCommentPacked) {
-        const size = cursor.number(bytes, at);
-        at = cursor.at;
-        const end = at + size;
-        while (at < end) {
-          this.#checkString(bytes, at, 'comment');
-          at = cursor.at;
-        }
-      } else {
-        at = cursor.skip(bytes, tag, at);
-      }
-    }
-  }
-
-  #checkString(bytes: Uint8Array, at: number, field: string): void {
-    if (at < 0) return;
-    const value = this.#cursor.number(bytes, at);
-    const strings = this.#scan.strings;
-    if (value < 0 || value >= strings) failString(bytes, at, strings, 'profile', 0, field);
-  }
-
-  /** Finds the first sample with too few values; called when there must be one. */
-  #failValueCounts(bytes: Uint8Array): never {
-    const scan = this.#scan;
-    const cursor = this.#cursor;
-    let row = 0;
-    let at = scan.samplesFrom;
-    while (at < scan.samplesTo) {
-      const tag = cursor.number(bytes, at);
-      at = cursor.at;
-      const next = cursor.skip(bytes, tag, at);
-      if (tag === TAG.profileSample) {
-        cursor.number(bytes, at);
-        const found = this.#countValues(bytes, cursor.at, next);
-        if (found !== scan.sampleTypes) {
-          failProfile(`sample ${row} has ${found} values, expected ${scan.sampleTypes}`);
-        }
-        row++;
-      }
-      at = next;
-    }
-    return failProfile('fewer values than samples times sample types');
-  }
-
-  #countValues(bytes: Uint8Array, from: number, end: number): number {
-    const cursor = this.#cursor;
-    let count = 0;
-    let at = from;
-    while (at < end) {
-      const tag = cursor.number(bytes, at);
-      at = cursor.at;
-      const next = cursor.skip(bytes, tag, at);
-      if (tag === TAG.sampleValue) count++;
-      if (tag === TAG.sampleValuePacked) {
-        cursor.number(bytes, at);
-        for (let i = cursor.at; i < next; i++) if ((bytes[i] as number) < 0x80) count++;
-      }
-      at = next;
-    }
-    return count;
+    return appendTexts(bytes, names, scratch.stringStart, scratch.stringEnd, string);
   }
 
   /** Gives the two common mistakes of senders their own reason. */
   #explain(bytes: Uint8Array, thrown: unknown): unknown {
     if (!(thrown instanceof TephraError)) return thrown;
     if (thrown.reason === 'malformed_protobuf' && isLegacyPprof(bytes)) {
-      return new TephraError(
-        'unsupported_format',
-        'legacy pprof; expected the protobuf form (go: pprof.WriteTo with debug 0)',
-      );
+      return new TephraError('unsupported_format', 'legacy pprof; expected the protobuf form');
     }
     if (thrown.reason === 'malformed_profile' && this.#looksConcatenated(bytes)) {
       return new TephraError('concatenated_profiles', 'the body holds more than one profile', {
@@ -336,24 +213,25 @@ export class PprofReader {
   }
 
   /**
-   * Two profiles one after the other are one protobuf message to a decoder, and contradict
-   * themselves. They are told by a second empty string, and sample types on both sides of the
-   * first; only asked about profiles that are refused anyway.
+   * Two profiles one after the other are one message to protobuf, and contradict themselves. They
+   * are told by a second empty string, and by sample types on both sides of the first; asked only
+   * of profiles that are refused anyway.
    */
   #looksConcatenated(bytes: Uint8Array): boolean {
-    const scan = this.#scan;
-    if (scan.sampleTypes < 2 || scan.strings < 2) return false;
-    if (!(scan.sampleTypesFrom < scan.stringsFrom && scan.stringsFrom < scan.sampleTypesTo)) {
-      return false;
-    }
+    const { from, to } = this.#scan;
+    const stringsFrom = from[FIELD.string] as number;
+    const stringsTo = to[FIELD.string] as number;
+    const between =
+      (from[FIELD.sampleType] as number) < stringsFrom &&
+      stringsFrom < (to[FIELD.sampleType] as number);
+    if (!between) return false;
     const cursor = this.#cursor;
     let empty = 0;
-    let at = scan.stringsFrom;
-    while (at < scan.stringsTo) {
-      const tag = cursor.number(bytes, at);
-      at = cursor.at;
-      if (tag === TAG.profileString && bytes[at] === 0) empty++;
-      at = cursor.skip(bytes, tag, at);
+    for (let at = stringsFrom; at < stringsTo; ) {
+      const tag = cursor.tag(bytes, at, stringsTo);
+      const next = cursor.behind(bytes, tag, cursor.at, stringsTo);
+      if (tag === STRING_TAG && cursor.at === next) empty++;
+      at = next;
     }
     return empty > 1;
   }

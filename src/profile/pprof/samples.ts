@@ -1,267 +1,334 @@
 import { TephraError } from '../../base/errors.ts';
 import type { ProfileLimits } from '../limits.ts';
-import { TAG } from './fields.ts';
+import { FIELD, KNOWN } from './fields.ts';
 import type { IdTable } from './ids.ts';
 import type { PprofScan } from './scan.ts';
 import type { PprofScratch } from './scratch.ts';
-import { failString } from './tables.ts';
-import { type Cursor, failProfile, formatVarint } from './wire.ts';
+import { type Cursor, failProfile, failString, formatVarint } from './wire.ts';
 
-/** Row of the synthetic locations, -1 where the profile needs none. */
-export interface SyntheticLocations {
-  readonly noStack: number;
-  readonly truncated: number;
-}
+const SAMPLE_TAG = 0x12;
 
 /**
- * Decodes the samples into `scratch`: locations as rows, values by type, labels. Returns whether a
- * value lies beyond ±(2^53 - 1), in which case {@link readWideValues} has to be called.
- *
- * This loop is where nine tenths of a profile's bytes go; hence the varints written out.
+ * Reads samples: locations as rows, values by type, labels. Where nine tenths of a profile's bytes
+ * are; hence the varints written out. The shape of the loop is told in tables.ts.
  */
-export function readSamples(
-  bytes: Uint8Array,
-  scan: PprofScan,
-  scratch: PprofScratch,
-  cursor: Cursor,
-  ids: IdTable,
-  synthetic: SyntheticLocations,
-  limits: ProfileLimits,
-): boolean {
-  const locations = scratch.sampleLocations;
-  const locationStarts = scratch.sampleLocationStart;
-  const labelStarts = scratch.sampleLabelStart;
-  const values = scratch.values;
-  const samples = scan.samples;
-  const valueSlots = samples * scan.sampleTypes;
-  const locationCount = scan.locations;
-  const contiguous = ids.base >= 0;
-  const base = ids.base;
-  const to = scan.samplesTo;
-  let at = scan.samplesFrom;
-  let row = 0;
-  let frame = 0;
-  let label = 0;
-  let wide = false;
-  while (at < to) {
-    let tag = bytes[at++] as number;
-    if (tag >= 0x80) {
-      tag = cursor.number(bytes, at - 1);
-      at = cursor.at;
-    }
-    if (tag !== TAG.profileSample) {
-      at = cursor.skip(bytes, tag, at);
-      continue;
-    }
-    let size = bytes[at++] as number;
-    if (size >= 0x80) {
-      size = cursor.number(bytes, at - 1);
-      at = cursor.at;
-    }
-    const end = at + size;
-    const frameFrom = frame;
-    const frameEnd = frame + limits.stackDepthKept;
-    let dropped = false;
-    // The slot of the next value: column by column, so it moves by a column's length.
-    let slot = row;
-    locationStarts[row] = frame;
-    labelStarts[row] = label;
-    while (at < end) {
-      tag = bytes[at++] as number;
-      if (tag >= 0x80) {
-        tag = cursor.number(bytes, at - 1);
+export class SampleReader {
+  readonly #limits: ProfileLimits;
+  readonly #scratch: PprofScratch;
+  readonly #cursor: Cursor;
+  readonly #ids: IdTable;
+  #frames = 0;
+  #labels = 0;
+  /** A value lies beyond ±(2^53 - 1): {@link readWideValues} is to be called. */
+  wide = false;
+  /** Whether some sample refers to the synthetic location, which is then to be made. */
+  emptyStacks = false;
+  deepStacks = false;
+
+  constructor(limits: ProfileLimits, scratch: PprofScratch, cursor: Cursor, ids: IdTable) {
+    this.#limits = limits;
+    this.#scratch = scratch;
+    this.#cursor = cursor;
+    this.#ids = ids;
+  }
+
+  /**
+   * Reads the whole table. A sample without locations gets the row behind the table,
+   * `rows[location]`; a stack that is cut ends in the one behind that.
+   */
+  read(bytes: Uint8Array, scan: PprofScan): void {
+    const cursor = this.#cursor;
+    const scratch = this.#scratch;
+    const ids = this.#ids;
+    const locations = scratch.sampleLocations;
+    const locationStarts = scratch.sampleLocationStart;
+    const labelStarts = scratch.sampleLabelStart;
+    const labelKeys = scratch.labelKey;
+    const labelTexts = scratch.labelText;
+    const values = scratch.values;
+    const samples = scan.rows[FIELD.sample] as number;
+    const valueSlots = samples * (scan.rows[FIELD.sampleType] as number);
+    const locationCount = scan.rows[FIELD.location] as number;
+    const strings = scan.rows[FIELD.string] as number;
+    const { stackDepthKept, framesPerProfileMax, labelsPerSampleMax } = this.#limits;
+    const base = ids.base;
+    const to = scan.to[FIELD.sample] as number;
+    let at = scan.from[FIELD.sample] as number;
+    let row = 0;
+    let frame = 0;
+    let label = 0;
+    let wide = false;
+    this.wide = this.emptyStacks = this.deepStacks = false;
+    while (at < to) {
+      if (bytes[at] === SAMPLE_TAG) {
+        at++;
+      } else {
+        const tag = cursor.tag(bytes, at, to);
+        at = cursor.at;
+        if (tag !== SAMPLE_TAG) {
+          at = cursor.behind(bytes, tag, at, to);
+          continue;
+        }
+      }
+      let size = bytes[at++] as number;
+      if (size >= 0x80) {
+        size = cursor.fastInt(bytes, at - 1);
         at = cursor.at;
       }
+      const end = at + size;
+      locationStarts[row] = frame;
+      labelStarts[row] = label;
+      plain: {
+        let next = at;
+        if (bytes[next++] !== 0x0a) break plain;
+        size = bytes[next++] as number;
+        if (size >= 0x80) {
+          size = cursor.fastInt(bytes, next - 1);
+          next = cursor.at;
+        }
+        let stop = next + size;
+        if (size <= 0 || size > stackDepthKept || stop > end) break plain;
+        let frameNext = frame;
+        while (next < stop) {
+          let id = bytes[next++] as number;
+          if (id >= 0x80) {
+            const second = bytes[next++] as number;
+            id = (id & 0x7f) | (second << 7);
+            if (second >= 0x80) {
+              const third = bytes[next++] as number;
+              if (third >= 0x80) break plain;
+              id = (id & 0x3fff) | (third << 14);
+            }
+          }
+          const index = base > 0 ? id - base : ids.find(id, 0);
+          if (index >>> 0 >= locationCount) break plain;
+          locations[frameNext++] = index;
+        }
+        if (next !== stop) break plain;
+
+        if (next >= end || bytes[next++] !== 0x12) break plain;
+        size = bytes[next++] as number;
+        stop = next + size;
+        if (size >= 0x80 || stop > end) break plain;
+        // The slot of the next value: column by column, so it moves by a column's length.
+        let slot = row;
+        while (next < stop) {
+          const valueAt = next;
+          let value = bytes[next++] as number;
+          if (value >= 0x80) {
+            const second = bytes[next++] as number;
+            value = (value & 0x7f) | (second << 7);
+            if (second >= 0x80) {
+              cursor.fastRead(bytes, valueAt);
+              next = cursor.at;
+              const long = cursor.signed();
+              if (long > Number.MAX_SAFE_INTEGER || long < Number.MIN_SAFE_INTEGER) wide = true;
+              values[slot] = long;
+              slot += samples;
+              continue;
+            }
+          }
+          values[slot] = value;
+          slot += samples;
+        }
+        if (next !== stop || slot !== row + valueSlots) break plain;
+
+        let labelNext = label;
+        while (next < end) {
+          // `1a size 08 key 10 str`, each of one byte or two.
+          if (bytes[next] !== 0x1a || bytes[next + 2] !== 0x08) break plain;
+          stop = next + 2 + (bytes[next + 1] as number);
+          next += 3;
+          let key = bytes[next++] as number;
+          if (key >= 0x80) {
+            const second = bytes[next++] as number;
+            if (second >= 0x80) break plain;
+            key = (key & 0x7f) | (second << 7);
+          }
+          if (bytes[next++] !== 0x10) break plain;
+          let text = bytes[next++] as number;
+          if (text >= 0x80) {
+            const second = bytes[next++] as number;
+            if (second >= 0x80) break plain;
+            text = (text & 0x7f) | (second << 7);
+          }
+          if (next !== stop || key === 0 || key >= strings || text >= strings) break plain;
+          labelKeys[labelNext] = key;
+          labelTexts[labelNext++] = text;
+        }
+        if (next !== end || labelNext - label > labelsPerSampleMax) break plain;
+        frame = frameNext;
+        label = labelNext;
+        row++;
+        at = end;
+        continue;
+      }
+      this.#frames = frame;
+      this.#labels = label;
+      this.#sample(bytes, at, end, row, scan);
+      frame = this.#frames;
+      label = this.#labels;
+      row++;
+      at = end;
+    }
+    // Only now: the array is as long as the limit, and writing behind its end does nothing.
+    if (frame > framesPerProfileMax) {
+      throw new TephraError('total_frames_limit', `${frame} > ${framesPerProfileMax}`);
+    }
+    locationStarts[row] = frame;
+    labelStarts[row] = label;
+    if (wide) this.wide = true;
+  }
+
+  /** One sample, field by field. */
+  #sample(bytes: Uint8Array, start: number, end: number, row: number, scan: PprofScan): void {
+    const cursor = this.#cursor;
+    const scratch = this.#scratch;
+    const samples = scan.rows[FIELD.sample] as number;
+    const types = scan.rows[FIELD.sampleType] as number;
+    const locationCount = scan.rows[FIELD.location] as number;
+    const frameFrom = this.#frames;
+    const frameEnd = frameFrom + this.#limits.stackDepthKept;
+    const labelFrom = this.#labels;
+    let frame = frameFrom;
+    let found = 0;
+    let dropped = false;
+    let at = start;
+    while (at < end) {
+      const tag = cursor.tag(bytes, at, end);
+      at = cursor.at;
       switch (tag) {
-        case TAG.sampleLocationPacked:
-        case TAG.sampleLocation: {
-          let stop = at + 1;
-          if (tag === TAG.sampleLocationPacked) {
-            size = bytes[at++] as number;
-            if (size >= 0x80) {
-              size = cursor.number(bytes, at - 1);
-              at = cursor.at;
-            }
-            stop = at + size;
-          }
+        case 0x08:
+        case 0x0a: {
+          const stop = tag === 0x0a ? cursor.span(bytes, at, end) : at + 1;
+          if (tag === 0x0a) at = cursor.at;
           while (at < stop) {
-            const idAt = at;
-            let id = bytes[at++] as number;
-            let index = -1;
-            if (id >= 0x80) {
-              const second = bytes[at++] as number;
-              if (second < 0x80) {
-                id = (id & 0x7f) | (second << 7);
-              } else {
-                const third = bytes[at++] as number;
-                if (third < 0x80) {
-                  id = (id & 0x7f) | ((second & 0x7f) << 7) | (third << 14);
-                } else {
-                  cursor.read(bytes, idAt);
-                  at = cursor.at;
-                  index = ids.find(cursor.lo, cursor.hi);
-                  id = -1;
-                }
-              }
-            }
-            if (id >= 0) index = contiguous ? id - base : ids.find(id, 0);
-            if (index < 0 || index >= locationCount) failLocation(bytes, idAt, row);
-            if (frame < frameEnd) locations[frame++] = index;
+            cursor.varint(bytes, at, tag === 0x0a ? stop : end);
+            const next = cursor.at;
+            const index = this.#ids.find(cursor.lo, cursor.hi);
+            if (index < 0) failLocation(bytes, at, row);
+            if (frame < frameEnd) scratch.sampleLocations[frame++] = index;
             else dropped = true;
+            at = next;
           }
           break;
         }
-        case TAG.sampleValuePacked:
-        case TAG.sampleValue: {
-          let stop = at + 1;
-          if (tag === TAG.sampleValuePacked) {
-            size = bytes[at++] as number;
-            if (size >= 0x80) {
-              size = cursor.number(bytes, at - 1);
-              at = cursor.at;
-            }
-            stop = at + size;
-          }
+        case 0x10:
+        case 0x12: {
+          const stop = tag === 0x12 ? cursor.span(bytes, at, end) : at + 1;
+          if (tag === 0x12) at = cursor.at;
           while (at < stop) {
-            const valueAt = at;
-            let value = bytes[at++] as number;
-            if (value >= 0x80) {
-              const second = bytes[at++] as number;
-              if (second < 0x80) {
-                value = (value & 0x7f) | (second << 7);
-              } else {
-                value = cursor.number(bytes, valueAt);
-                at = cursor.at;
-                if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER) wide = true;
-              }
-            }
-            if (slot < valueSlots) values[slot] = value;
-            slot += samples;
+            cursor.varint(bytes, at, tag === 0x12 ? stop : end);
+            at = cursor.at;
+            const value = cursor.signed();
+            if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER) this.wide = true;
+            if (found < types) scratch.values[found * samples + row] = value;
+            found++;
           }
           break;
         }
-        case TAG.sampleLabel: {
-          size = bytes[at++] as number;
-          if (size >= 0x80) {
-            size = cursor.number(bytes, at - 1);
-            at = cursor.at;
-          }
-          readLabel(bytes, at, at + size, scan, scratch, cursor, label, row);
-          label++;
-          at += size;
+        case 0x1a: {
+          const stop = cursor.span(bytes, at, end);
+          this.#label(bytes, cursor.at, stop, row, this.#labels - labelFrom, scan);
+          at = stop;
           break;
         }
         default:
-          at = cursor.skip(bytes, tag, at);
+          at = cursor.skip(bytes, tag, at, end, KNOWN.sample);
       }
     }
-    if (slot !== row + valueSlots) failValueCount((slot - row) / samples, scan, row);
-    if (frame === frameFrom) locations[frame++] = synthetic.noStack;
-    if (dropped) locations[frame++] = synthetic.truncated;
-    if (frame > limits.framesPerProfileMax) {
-      throw new TephraError('total_frames_limit', `more than ${limits.framesPerProfileMax}`);
+    if (found !== types) failProfile(`sample ${row} has ${found} values, expected ${types}`);
+    if (frame === frameFrom) {
+      this.emptyStacks = true;
+      scratch.sampleLocations[frame++] = locationCount;
     }
-    row++;
+    if (dropped) {
+      this.deepStacks = true;
+      scratch.sampleLocations[frame++] = locationCount + 1;
+    }
+    this.#frames = frame;
   }
-  locationStarts[row] = frame;
-  labelStarts[row] = label;
-  return wide;
-}
 
-/** Decodes one label into row `label`. */
-function readLabel(
-  bytes: Uint8Array,
-  from: number,
-  end: number,
-  scan: PprofScan,
-  scratch: PprofScratch,
-  cursor: Cursor,
-  label: number,
-  sample: number,
-): void {
-  let at = from;
-  let key = 0;
-  let text = 0;
-  let hasNumber = false;
-  while (at < end) {
-    let tag = bytes[at++] as number;
-    if (tag >= 0x80) {
-      tag = cursor.number(bytes, at - 1);
-      at = cursor.at;
+  #label(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    row: number,
+    index: number,
+    scan: PprofScan,
+  ): void {
+    const cursor = this.#cursor;
+    const strings = scan.rows[FIELD.string] as number;
+    const labelsMax = this.#limits.labelsPerSampleMax;
+    if (index >= labelsMax) {
+      throw new TephraError('sample_labels_limit', `sample ${row}: more than ${labelsMax}`);
     }
-    if (tag > TAG.labelNumUnit || (tag & 7) !== 0) {
-      at = cursor.skip(bytes, tag, at);
-      continue;
-    }
-    const value = cursor.number(bytes, at);
-    if (tag === TAG.labelNum) {
-      hasNumber = value !== 0;
-    } else {
-      if (value < 0 || value >= scan.strings) failString(bytes, at, scan.strings, 'sample', sample, 'label');
-      if (tag === TAG.labelKey) key = value;
-      else if (tag === TAG.labelStr) text = value;
-    }
-    at = cursor.at;
-  }
-  if (key === 0) failLabel(scratch, sample, label, 'no key');
-  if (hasNumber && text !== 0) failLabel(scratch, sample, label, 'both str and num');
-  scratch.labelKey[label] = key;
-  scratch.labelText[label] = text;
-}
-
-/** All values once more, exact to int64; same layout as `scratch.values`. */
-export function readWideValues(bytes: Uint8Array, scan: PprofScan, cursor: Cursor): BigInt64Array {
-  const samples = scan.samples;
-  const wide = new BigInt64Array(samples * scan.sampleTypes);
-  const halves = new Int32Array(wide.buffer);
-  let row = 0;
-  let at = scan.samplesFrom;
-  while (at < scan.samplesTo) {
-    const tag = cursor.number(bytes, at);
-    at = cursor.at;
-    if (tag !== TAG.profileSample) {
-      at = cursor.skip(bytes, tag, at);
-      continue;
-    }
-    const size = cursor.number(bytes, at);
-    at = cursor.at;
-    const end = at + size;
-    let slot = row++;
+    let key = 0;
+    let text = 0;
+    let hasNumber = false;
+    let at = start;
     while (at < end) {
-      const fieldTag = cursor.number(bytes, at);
+      const tag = cursor.tag(bytes, at, end);
       at = cursor.at;
-      if (fieldTag !== TAG.sampleValue && fieldTag !== TAG.sampleValuePacked) {
-        at = cursor.skip(bytes, fieldTag, at);
+      if (tag !== 0x08 && tag !== 0x10 && tag !== 0x18 && tag !== 0x20) {
+        at = cursor.skip(bytes, tag, at, end, KNOWN.label);
         continue;
       }
-      let stop = at + 1;
-      if (fieldTag === TAG.sampleValuePacked) {
-        const packed = cursor.number(bytes, at);
-        at = cursor.at;
-        stop = at + packed;
+      const value = cursor.int(bytes, at, end);
+      const next = cursor.at;
+      if (tag === 0x18) {
+        hasNumber = value !== 0;
+      } else {
+        if (value < 0 || value >= strings) {
+          failString(bytes, at, strings, `sample ${row}: label ${index}`);
+        }
+        if (tag === 0x08) key = value;
+        else if (tag === 0x10) text = value;
       }
-      while (at < stop) {
-        cursor.read(bytes, at);
-        at = cursor.at;
-        halves[slot * 2] = cursor.lo;
-        halves[slot * 2 + 1] = cursor.hi;
-        slot += samples;
-      }
+      at = next;
     }
+    if (key === 0) failProfile(`sample ${row}: label ${index}: no key`);
+    if (hasNumber && text !== 0) failProfile(`sample ${row}: label ${index}: both str and num`);
+    this.#scratch.labelKey[this.#labels] = key;
+    this.#scratch.labelText[this.#labels++] = text;
   }
-  return wide;
+
+  /** All values once more, exact to int64; the layout is that of `ProfileColumns.values`. */
+  readWideValues(bytes: Uint8Array, scan: PprofScan): BigInt64Array {
+    const cursor = this.#cursor;
+    const samples = scan.rows[FIELD.sample] as number;
+    const wide = new BigInt64Array(samples * (scan.rows[FIELD.sampleType] as number));
+    const halves = new Int32Array(wide.buffer);
+    const to = scan.to[FIELD.sample] as number;
+    let row = 0;
+    for (let at = scan.from[FIELD.sample] as number; at < to; ) {
+      const tag = cursor.tag(bytes, at, to);
+      const end = cursor.behind(bytes, tag, cursor.at, to);
+      if (tag === SAMPLE_TAG) {
+        let slot = row++;
+        for (let field = cursor.at; field < end; ) {
+          const fieldTag = cursor.tag(bytes, field, end);
+          field = cursor.at;
+          const next = cursor.behind(bytes, fieldTag, field, end);
+          const packed = fieldTag === 0x12;
+          for (let value = packed ? cursor.at : field; value < next; value = cursor.at) {
+            if (!packed && fieldTag !== 0x10) break;
+            cursor.varint(bytes, value, next);
+            // Little-endian, as every machine that Node runs on.
+            halves[slot * 2] = cursor.lo;
+            halves[slot * 2 + 1] = cursor.hi;
+            slot += samples;
+          }
+          field = next;
+        }
+      }
+      at = end;
+    }
+    return wide;
+  }
 }
 
-function failLabel(scratch: PprofScratch, sample: number, label: number, why: string): never {
-  const index = label - (scratch.sampleLabelStart[sample] as number);
-  failProfile(`sample ${sample}: label ${index}: ${why}`);
-}
-
-function failLocation(bytes: Uint8Array, at: number, sample: number): never {
+function failLocation(bytes: Uint8Array, at: number, row: number): never {
   const id = formatVarint(bytes, at, false);
-  failProfile(id === '0' ? `sample ${sample}: location id 0` : `sample ${sample}: unknown location ${id}`);
-}
-
-function failValueCount(found: number, scan: PprofScan, sample: number): never {
-  failProfile(`sample ${sample} has ${found} values, expected ${scan.sampleTypes}`);
+  failProfile(id === '0' ? `sample ${row}: location id 0` : `sample ${row}: unknown location ${id}`);
 }

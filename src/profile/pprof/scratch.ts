@@ -1,5 +1,3 @@
-import type { PprofScan } from './scan.ts';
-
 /**
  * The arrays that a reader decodes into, used again from profile to profile: a profile of 300
  * bytes costs no allocation here. An array that is far too long for what it holds is let go, so
@@ -28,51 +26,59 @@ export class PprofScratch {
   labelKey = new Uint32Array(0);
   labelText = new Uint32Array(0);
 
-  /**
-   * Makes room for what the scan counted and `extra` synthetic rows (a string, function, line and
-   * location each); `frames` is the room for locations of samples.
-   */
-  fit(scan: PprofScan, extra: number, frames: number): void {
-    if (misfits(this.stringStart, scan.strings + extra)) {
-      this.stringStart = grown(this.stringStart, scan.strings + extra);
-      this.stringEnd = grown(this.stringEnd, scan.strings + extra);
+  /** Makes room for so many rows of each kind; upper bounds are welcome, untouched pages are free. */
+  fit(rows: ScratchRows): void {
+    if (misfits(this.stringStart, rows.strings)) {
+      this.stringStart = grown(this.stringStart, rows.strings);
+      this.stringEnd = grown(this.stringEnd, rows.strings);
     }
-    if (misfits(this.functionName, scan.functions + extra)) {
-      this.functionName = grown(this.functionName, scan.functions + extra);
-      this.functionSystemName = grown(this.functionSystemName, scan.functions + extra);
-      this.functionFile = grown(this.functionFile, scan.functions + extra);
-      this.functionStartLine = grown(this.functionStartLine, scan.functions + extra);
+    if (misfits(this.functionName, rows.functions)) {
+      this.functionName = grown(this.functionName, rows.functions);
+      this.functionSystemName = grown(this.functionSystemName, rows.functions);
+      this.functionFile = grown(this.functionFile, rows.functions);
+      this.functionStartLine = grown(this.functionStartLine, rows.functions);
     }
-    if (misfits(this.mappingFile, scan.mappings)) {
-      this.mappingFile = grown(this.mappingFile, scan.mappings);
-      this.mappingBuildId = grown(this.mappingBuildId, scan.mappings);
+    if (misfits(this.mappingFile, rows.mappings)) {
+      this.mappingFile = grown(this.mappingFile, rows.mappings);
+      this.mappingBuildId = grown(this.mappingBuildId, rows.mappings);
     }
-    if (misfits(this.locationLineStart, scan.locations + extra + 1)) {
-      this.locationMapping = grown(this.locationMapping, scan.locations + extra + 1);
-      this.locationAddressLow = grown(this.locationAddressLow, scan.locations + extra + 1);
-      this.locationAddressHigh = grown(this.locationAddressHigh, scan.locations + extra + 1);
-      this.locationLineStart = grown(this.locationLineStart, scan.locations + extra + 1);
+    if (misfits(this.locationLineStart, rows.locations + 1)) {
+      this.locationMapping = grown(this.locationMapping, rows.locations + 1);
+      this.locationAddressLow = grown(this.locationAddressLow, rows.locations + 1);
+      this.locationAddressHigh = grown(this.locationAddressHigh, rows.locations + 1);
+      this.locationLineStart = grown(this.locationLineStart, rows.locations + 1);
     }
-    if (misfits(this.lineFunction, scan.lines + extra)) {
-      this.lineFunction = grown(this.lineFunction, scan.lines + extra);
-      this.lineNumber = grown(this.lineNumber, scan.lines + extra);
-      this.lineColumn = grown(this.lineColumn, scan.lines + extra);
+    if (misfits(this.lineFunction, rows.lines)) {
+      this.lineFunction = grown(this.lineFunction, rows.lines);
+      this.lineNumber = grown(this.lineNumber, rows.lines);
+      this.lineColumn = grown(this.lineColumn, rows.lines);
     }
-    if (misfits(this.sampleLocationStart, scan.samples + 1)) {
-      this.sampleLocationStart = grown(this.sampleLocationStart, scan.samples + 1);
-      this.sampleLabelStart = grown(this.sampleLabelStart, scan.samples + 1);
+    if (misfits(this.sampleLocationStart, rows.samples + 1)) {
+      this.sampleLocationStart = grown(this.sampleLocationStart, rows.samples + 1);
+      this.sampleLabelStart = grown(this.sampleLabelStart, rows.samples + 1);
     }
-    if (misfits(this.sampleLocations, frames)) {
-      this.sampleLocations = grown(this.sampleLocations, frames);
+    if (misfits(this.sampleLocations, rows.frames)) {
+      this.sampleLocations = grown(this.sampleLocations, rows.frames);
     }
-    if (misfits(this.values, scan.samples * scan.sampleTypes)) {
-      this.values = grown(this.values, scan.samples * scan.sampleTypes);
-    }
-    if (misfits(this.labelKey, scan.labels)) {
-      this.labelKey = grown(this.labelKey, scan.labels);
-      this.labelText = grown(this.labelText, scan.labels);
+    if (misfits(this.values, rows.values)) this.values = grown(this.values, rows.values);
+    if (misfits(this.labelKey, rows.labels)) {
+      this.labelKey = grown(this.labelKey, rows.labels);
+      this.labelText = grown(this.labelText, rows.labels);
     }
   }
+}
+
+/** Rows wanted of each kind. */
+export interface ScratchRows {
+  strings: number;
+  functions: number;
+  mappings: number;
+  locations: number;
+  lines: number;
+  samples: number;
+  frames: number;
+  values: number;
+  labels: number;
 }
 
 /** Rows that an array may have without being let go, however few are used. */

@@ -1,15 +1,20 @@
-import { NO_MAPPING } from '../columns.ts';
-import { TAG } from './fields.ts';
+import { FIELD, KNOWN } from './fields.ts';
 import type { IdTable } from './ids.ts';
 import type { PprofScan } from './scan.ts';
 import type { PprofScratch } from './scratch.ts';
-import { type Cursor, failProfile, formatVarint } from './wire.ts';
+import { type Cursor, failProfile, failString } from './wire.ts';
 
 /*
- * The second pass over the tables. All walkers have one shape, written out because a callback per
- * field costs more than the field: read a tag; skip what is not wanted; read a size; decode up to
- * its end. The scan has checked every bound.
+ * Strings, mappings and functions. The walkers of this folder have one shape. A row is first read
+ * as nearly all writers write it, fields ascending and each at most once: straight through, without
+ * a choice per field and without asking where it ends. If that did not come out exactly at the end,
+ * or any value is not plain, the row is read again field by field with every check; that way throws
+ * the errors, too.
  */
+
+const MAPPING_TAG = 0x1a;
+const FUNCTION_TAG = 0x2a;
+const STRING_TAG = 0x32;
 
 /** Strings as ranges of the payload; longer ones than `bytesKept` are cut between characters. */
 export function readStrings(
@@ -21,22 +26,23 @@ export function readStrings(
 ): void {
   const starts = scratch.stringStart;
   const ends = scratch.stringEnd;
-  const to = scan.stringsTo;
-  let at = scan.stringsFrom;
+  const to = scan.to[FIELD.string] as number;
+  let at = scan.from[FIELD.string] as number;
   let row = 0;
   while (at < to) {
-    let tag = bytes[at++] as number;
-    if (tag >= 0x80) {
-      tag = cursor.number(bytes, at - 1);
+    if (bytes[at] === STRING_TAG) {
+      at++;
+    } else {
+      const tag = cursor.tag(bytes, at, to);
       at = cursor.at;
-    }
-    if (tag !== TAG.profileString) {
-      at = cursor.skip(bytes, tag, at);
-      continue;
+      if (tag !== STRING_TAG) {
+        at = cursor.behind(bytes, tag, at, to);
+        continue;
+      }
     }
     let size = bytes[at++] as number;
     if (size >= 0x80) {
-      size = cursor.number(bytes, at - 1);
+      size = cursor.fastInt(bytes, at - 1);
       at = cursor.at;
     }
     starts[row] = at;
@@ -46,15 +52,14 @@ export function readStrings(
   if (row === 0 || ends[0] !== starts[0]) failProfile('string_table[0] must be ""');
 }
 
-/** The last boundary of a UTF-8 character in `(start, end]`. */
+/** The last boundary of a UTF-8 character in `(start, end]`; text that is no UTF-8 is cut at `end`. */
 export function cutText(bytes: Uint8Array, start: number, end: number): number {
   let cut = end;
-  // At most three continuation bytes belong to a character; more is no UTF-8 and is cut as it is.
-  while (cut > start && cut > end - 4 && ((bytes[cut] as number) & 0xc0) === 0x80) cut--;
+  while (cut > start && cut > end - 3 && ((bytes[cut] as number) & 0xc0) === 0x80) cut--;
   return ((bytes[cut] as number) & 0xc0) === 0x80 ? end : cut;
 }
 
-/** Files and build ids of mappings. */
+/** Files and build ids of mappings; few, so there is no fast way. */
 export function readMappings(
   bytes: Uint8Array,
   scan: PprofScan,
@@ -62,53 +67,52 @@ export function readMappings(
   cursor: Cursor,
   ids: IdTable,
 ): void {
-  const strings = scan.strings;
-  const to = scan.mappingsTo;
-  let at = scan.mappingsFrom;
+  const strings = scan.rows[FIELD.string] as number;
+  const to = scan.to[FIELD.mapping] as number;
+  let at = scan.from[FIELD.mapping] as number;
   let row = 0;
-  ids.reset(scan.mappings);
+  ids.begin(scan.rows[FIELD.mapping] as number);
   while (at < to) {
-    let tag = cursor.number(bytes, at);
+    let tag = cursor.tag(bytes, at, to);
     at = cursor.at;
-    if (tag !== TAG.profileMapping) {
-      at = cursor.skip(bytes, tag, at);
+    if (tag !== MAPPING_TAG) {
+      at = cursor.behind(bytes, tag, at, to);
       continue;
     }
-    const size = cursor.number(bytes, at);
+    const end = cursor.span(bytes, at, to);
     at = cursor.at;
-    const end = at + size;
     let idLow = 0;
     let idHigh = 0;
     let file = 0;
     let buildId = 0;
     while (at < end) {
-      tag = cursor.number(bytes, at);
+      tag = cursor.tag(bytes, at, end);
       at = cursor.at;
-      if (tag === TAG.mappingId) {
-        cursor.read(bytes, at);
+      const field = tag >>> 3;
+      if ((tag & 7) !== 0 || field === 0 || field > 10) {
+        at = cursor.skip(bytes, tag, at, end, KNOWN.mapping);
+        continue;
+      }
+      const value = cursor.int(bytes, at, end);
+      if (field === 1) {
         idLow = cursor.lo;
         idHigh = cursor.hi;
-      } else if (tag === TAG.mappingFile) {
-        file = cursor.number(bytes, at);
-        if (file < 0 || file >= strings) failString(bytes, at, strings, 'mapping', row, 'filename');
-      } else if (tag === TAG.mappingBuildId) {
-        buildId = cursor.number(bytes, at);
-        if (buildId < 0 || buildId >= strings) {
-          failString(bytes, at, strings, 'mapping', row, 'build_id');
+      } else if (field === 5 || field === 6) {
+        if (value < 0 || value >= strings) {
+          failString(bytes, at, strings, `mapping ${row}: ${field === 5 ? 'filename' : 'build_id'}`);
         }
-      } else {
-        at = cursor.skip(bytes, tag, at);
-        continue;
+        if (field === 5) file = value;
+        else buildId = value;
       }
       at = cursor.at;
     }
     if (idLow === 0 && idHigh === 0) failProfile(`mapping ${row}: id 0`);
-    ids.push(idLow, idHigh);
+    ids.push(row, idLow, idHigh);
     scratch.mappingFile[row] = file;
     scratch.mappingBuildId[row++] = buildId;
   }
   const double = ids.index();
-  if (double >= 0) failProfile(`duplicate mapping id, mapping ${double}`);
+  if (double >= 0) failProfile(`mapping ${double}: duplicate mapping id`);
 }
 
 /** Names, files and lines of functions. */
@@ -123,247 +127,142 @@ export function readFunctions(
   const systemNames = scratch.functionSystemName;
   const files = scratch.functionFile;
   const startLines = scratch.functionStartLine;
-  const strings = scan.strings;
-  const to = scan.functionsTo;
-  let at = scan.functionsFrom;
+  const strings = scan.rows[FIELD.string] as number;
+  const to = scan.to[FIELD.function] as number;
+  let at = scan.from[FIELD.function] as number;
   let row = 0;
-  ids.reset(scan.functions);
+  ids.begin(scan.rows[FIELD.function] as number);
   while (at < to) {
-    let tag = bytes[at++] as number;
-    if (tag >= 0x80) {
-      tag = cursor.number(bytes, at - 1);
+    if (bytes[at] === FUNCTION_TAG) {
+      at++;
+    } else {
+      const tag = cursor.tag(bytes, at, to);
       at = cursor.at;
-    }
-    if (tag !== TAG.profileFunction) {
-      at = cursor.skip(bytes, tag, at);
-      continue;
+      if (tag !== FUNCTION_TAG) {
+        at = cursor.behind(bytes, tag, at, to);
+        continue;
+      }
     }
     let size = bytes[at++] as number;
     if (size >= 0x80) {
-      size = cursor.number(bytes, at - 1);
+      size = cursor.fastInt(bytes, at - 1);
       at = cursor.at;
     }
     const end = at + size;
-    let idLow = 0;
-    let idHigh = 0;
+    let next = at;
+    let id = 0;
     let name = 0;
     let systemName = 0;
     let file = 0;
     let startLine = 0;
-    while (at < end) {
-      tag = bytes[at++] as number;
-      if (tag >= 0x80) {
-        tag = cursor.number(bytes, at - 1);
-        at = cursor.at;
-      }
-      // One varint, its two short forms in place; `valueAt` finds it again for messages.
-      const valueAt = at;
-      let value = bytes[at++] as number;
-      if (value >= 0x80) {
-        const second = bytes[at++] as number;
-        if (second < 0x80) {
-          value = (value & 0x7f) | (second << 7);
-        } else {
-          value = cursor.number(bytes, valueAt);
-          at = cursor.at;
-        }
-      }
-      switch (tag) {
-        case TAG.functionId:
-          if (value >= 0 && value <= 0xffff_ffff) {
-            idLow = value;
-            idHigh = 0;
-          } else {
-            idLow = cursor.lo;
-            idHigh = cursor.hi;
-          }
-          break;
-        case TAG.functionName:
-          if (value < 0 || value >= strings) {
-            failString(bytes, valueAt, strings, 'function', row, 'name');
-          }
-          name = value;
-          break;
-        case TAG.functionSystemName:
-          if (value < 0 || value >= strings) {
-            failString(bytes, valueAt, strings, 'function', row, 'system_name');
-          }
-          systemName = value;
-          break;
-        case TAG.functionFile:
-          if (value < 0 || value >= strings) {
-            failString(bytes, valueAt, strings, 'function', row, 'filename');
-          }
-          file = value;
-          break;
-        case TAG.functionStartLine:
-          startLine = value;
-          break;
-        default:
-          at = cursor.skip(bytes, tag, valueAt);
+    if (bytes[next] === 0x08) {
+      id = bytes[next + 1] as number;
+      next += 2;
+      if (id >= 0x80) {
+        id = cursor.fastInt(bytes, next - 1);
+        next = cursor.at;
       }
     }
-    if (idLow === 0 && idHigh === 0) failProfile(`function ${row}: id 0`);
-    ids.push(idLow, idHigh);
-    names[row] = name;
-    systemNames[row] = systemName;
-    files[row] = file;
-    startLines[row++] = startLine;
+    if (bytes[next] === 0x10) {
+      name = bytes[next + 1] as number;
+      next += 2;
+      if (name >= 0x80) {
+        name = cursor.fastInt(bytes, next - 1);
+        next = cursor.at;
+      }
+    }
+    if (bytes[next] === 0x18) {
+      systemName = bytes[next + 1] as number;
+      next += 2;
+      if (systemName >= 0x80) {
+        systemName = cursor.fastInt(bytes, next - 1);
+        next = cursor.at;
+      }
+    }
+    if (bytes[next] === 0x20) {
+      file = bytes[next + 1] as number;
+      next += 2;
+      if (file >= 0x80) {
+        file = cursor.fastInt(bytes, next - 1);
+        next = cursor.at;
+      }
+    }
+    if (bytes[next] === 0x28) {
+      startLine = bytes[next + 1] as number;
+      next += 2;
+      if (startLine >= 0x80) {
+        startLine = cursor.fastInt(bytes, next - 1);
+        next = cursor.at;
+      }
+    }
+    // As unsigned numbers, -1 (not below 2^31) is beyond every table.
+    if (
+      next === end &&
+      id > 0 &&
+      name >>> 0 < strings &&
+      systemName >>> 0 < strings &&
+      file >>> 0 < strings &&
+      startLine >= 0
+    ) {
+      ids.push(row, id, 0);
+      names[row] = name;
+      systemNames[row] = systemName;
+      files[row] = file;
+      startLines[row] = startLine;
+    } else {
+      readFunction(bytes, at, end, strings, scratch, cursor, ids, row);
+    }
+    row++;
+    at = end;
   }
   const double = ids.index();
-  if (double >= 0) failProfile(`duplicate function id, function ${double}`);
+  if (double >= 0) failProfile(`function ${double}: duplicate function id`);
 }
 
-/** Locations and their lines, with mappings and functions resolved to rows. */
-export function readLocations(
+/** One function, field by field. */
+function readFunction(
   bytes: Uint8Array,
-  scan: PprofScan,
+  start: number,
+  end: number,
+  strings: number,
   scratch: PprofScratch,
   cursor: Cursor,
   ids: IdTable,
-  mappingIds: IdTable,
-  functionIds: IdTable,
+  row: number,
 ): void {
-  const mappings = scratch.locationMapping;
-  const addressLows = scratch.locationAddressLow;
-  const addressHighs = scratch.locationAddressHigh;
-  const lineStarts = scratch.locationLineStart;
-  const lineFunctions = scratch.lineFunction;
-  const lineNumbers = scratch.lineNumber;
-  const lineColumns = scratch.lineColumn;
-  const to = scan.locationsTo;
-  let at = scan.locationsFrom;
-  let row = 0;
-  let line = 0;
-  ids.reset(scan.locations);
-  while (at < to) {
-    let tag = bytes[at++] as number;
-    if (tag >= 0x80) {
-      tag = cursor.number(bytes, at - 1);
-      at = cursor.at;
-    }
-    if (tag !== TAG.profileLocation) {
-      at = cursor.skip(bytes, tag, at);
+  let idLow = 0;
+  let idHigh = 0;
+  const texts = [0, 0, 0];
+  let startLine = 0;
+  let at = start;
+  while (at < end) {
+    const tag = cursor.tag(bytes, at, end);
+    at = cursor.at;
+    const field = tag >>> 3;
+    if ((tag & 7) !== 0 || field === 0 || field > 5) {
+      at = cursor.skip(bytes, tag, at, end, KNOWN.function);
       continue;
     }
-    let size = bytes[at++] as number;
-    if (size >= 0x80) {
-      size = cursor.number(bytes, at - 1);
-      at = cursor.at;
-    }
-    const end = at + size;
-    let idLow = 0;
-    let idHigh = 0;
-    let mapping = NO_MAPPING;
-    let addressLow = 0;
-    let addressHigh = 0;
-    lineStarts[row] = line;
-    while (at < end) {
-      tag = bytes[at++] as number;
-      if (tag >= 0x80) {
-        tag = cursor.number(bytes, at - 1);
-        at = cursor.at;
+    const value = cursor.int(bytes, at, end);
+    if (field === 1) {
+      idLow = cursor.lo;
+      idHigh = cursor.hi;
+    } else if (field === 5) {
+      startLine = cursor.signed();
+    } else {
+      if (value < 0 || value >= strings) {
+        failString(bytes, at, strings, `function ${row}: ${TEXT_FIELDS[field - 2]}`);
       }
-      switch (tag) {
-        case TAG.locationId:
-          cursor.read(bytes, at);
-          idLow = cursor.lo;
-          idHigh = cursor.hi;
-          at = cursor.at;
-          break;
-        case TAG.locationMapping:
-          cursor.read(bytes, at);
-          if (cursor.lo === 0 && cursor.hi === 0) {
-            mapping = NO_MAPPING;
-          } else {
-            mapping = mappingIds.find(cursor.lo, cursor.hi);
-            if (mapping < 0) {
-              failProfile(`location ${row}: unknown mapping ${formatVarint(bytes, at, false)}`);
-            }
-          }
-          at = cursor.at;
-          break;
-        case TAG.locationAddress:
-          cursor.read(bytes, at);
-          addressLow = cursor.lo;
-          addressHigh = cursor.hi;
-          at = cursor.at;
-          break;
-        case TAG.locationLine: {
-          let lineSize = bytes[at++] as number;
-          if (lineSize >= 0x80) {
-            lineSize = cursor.number(bytes, at - 1);
-            at = cursor.at;
-          }
-          const lineEnd = at + lineSize;
-          let functionRow = -1;
-          let number = 0;
-          let column = 0;
-          while (at < lineEnd) {
-            tag = bytes[at++] as number;
-            if (tag >= 0x80) {
-              tag = cursor.number(bytes, at - 1);
-              at = cursor.at;
-            }
-            const valueAt = at;
-            let value = bytes[at++] as number;
-            if (value >= 0x80) {
-              const second = bytes[at++] as number;
-              if (second < 0x80) {
-                value = (value & 0x7f) | (second << 7);
-              } else {
-                value = cursor.number(bytes, valueAt);
-                at = cursor.at;
-              }
-            }
-            if (tag === TAG.lineFunction) {
-              functionRow =
-                value >= 0 && value <= 0xffff_ffff
-                  ? functionIds.find(value, 0)
-                  : functionIds.find(cursor.lo, cursor.hi);
-              if (functionRow < 0) {
-                const id = formatVarint(bytes, valueAt, false);
-                failProfile(`location ${row}: unknown function ${id}`);
-              }
-            } else if (tag === TAG.lineLine) {
-              number = value;
-            } else if (tag === TAG.lineColumn) {
-              column = value;
-            } else {
-              at = cursor.skip(bytes, tag, valueAt);
-            }
-          }
-          if (functionRow < 0) failProfile(`location ${row}: function id 0`);
-          lineFunctions[line] = functionRow;
-          lineNumbers[line] = number;
-          lineColumns[line++] = column;
-          break;
-        }
-        default:
-          at = cursor.skip(bytes, tag, at);
-      }
+      texts[field - 2] = value;
     }
-    if (idLow === 0 && idHigh === 0) failProfile(`location ${row}: id 0`);
-    ids.push(idLow, idHigh);
-    mappings[row] = mapping;
-    addressLows[row] = addressLow;
-    addressHighs[row++] = addressHigh;
+    at = cursor.at;
   }
-  lineStarts[row] = line;
-  const double = ids.index();
-  if (double >= 0) failProfile(`duplicate location id, location ${double}`);
+  if (idLow === 0 && idHigh === 0) failProfile(`function ${row}: id 0`);
+  ids.push(row, idLow, idHigh);
+  scratch.functionName[row] = texts[0] as number;
+  scratch.functionSystemName[row] = texts[1] as number;
+  scratch.functionFile[row] = texts[2] as number;
+  scratch.functionStartLine[row] = startLine;
 }
 
-/** Throws for the string index whose varint lies at `at`. */
-export function failString(
-  bytes: Uint8Array,
-  at: number,
-  strings: number,
-  message: string,
-  row: number,
-  field: string,
-): never {
-  failProfile(
-    `${message} ${row}: ${field}: string index ${formatVarint(bytes, at, true)} out of range (table ${strings})`,
-  );
-}
+const TEXT_FIELDS = ['name', 'system_name', 'filename'];
