@@ -14,6 +14,8 @@ export interface PushItem {
   readonly format: ProfileFormat;
   /** Which surface: decides how `__name__` is found and how strict labels are. */
   readonly surface: 'push' | 'ingest';
+  /** The app name of /ingest as sent, without its labels: the text formats name their type in it. */
+  readonly appName?: string | undefined;
   /** Hz: scales the counts of the text formats into time; ignored for pprof. */
   readonly sampleRateHz?: number | undefined;
   /** The bytes as received, gzip or plain. */

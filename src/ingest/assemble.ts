@@ -1,0 +1,151 @@
+import { assert } from '../base/assert.ts';
+import type { Label, LabelSet } from '../profile/labels.ts';
+import type { ProfileColumns } from '../profile/columns.ts';
+import type { ProfileType } from '../profile/profile-type.ts';
+import type { LabelSplit } from '../profile/sample-labels.ts';
+import { buildGroups } from '../storage/column/from-values.ts';
+import type { ValueColumn } from '../storage/column/from-values.ts';
+import type { Dictionary } from '../storage/dictionary/dictionary.ts';
+import type { FragmentPush } from '../storage/fragment/encode.ts';
+
+/** What all pushes of one profile have in common. */
+export interface AssembleInput {
+  readonly columns: ProfileColumns;
+  /** Stack id by sample. */
+  readonly stacks: Uint32Array;
+  readonly split: LabelSplit;
+  readonly dictionary: Dictionary;
+  /** Labels of the series without `__name__`. */
+  readonly labels: LabelSet;
+  /** One a value column. */
+  readonly types: readonly ProfileType[];
+  readonly key: Uint8Array;
+  readonly profileId: string;
+  readonly startMs: number;
+  readonly durationMs: number;
+}
+
+/** The pushes of one profile. */
+export interface Assembled {
+  readonly pushes: readonly FragmentPush[];
+  readonly entries: number;
+  /** Samples with a negative value, or with only zeros. */
+  readonly samplesDropped: number;
+  /** Bytes that this adds to a fragment, roughly. */
+  readonly bytes: number;
+}
+
+/**
+ * One push for each set of sample labels, its samples grouped by span and trace. Samples with a
+ * negative value are dropped and counted, as are those that are zero in every type.
+ */
+export function assemble(input: AssembleInput): Assembled {
+  const { columns, split, dictionary, types, stacks } = input;
+  const values = valueColumns(columns);
+  const periods = columns.sampleTypes.map(({ unit }) =>
+    unit === columns.periodType.unit && columns.period > 0n ? columns.period : 0n,
+  );
+  const pushes: FragmentPush[] = [];
+  let entries = 0;
+  let bytes = 0;
+  let samplesDropped = 0;
+  for (const { labels, samples } of split.groups) {
+    const kept = keptSamples(values, samples, columns.sampleCount);
+    samplesDropped += (samples?.length ?? columns.sampleCount) - kept.length;
+    if (kept.length === 0) continue;
+    const spans = bySpan(kept, split);
+    const built = buildGroups(
+      stacks,
+      spans.map((span) => span.samples),
+      values,
+      periods,
+    );
+    const seriesLabels = withSampleLabels(input.labels, labels);
+    pushes.push({
+      key: input.key,
+      profileId: input.profileId,
+      startMs: input.startMs,
+      durationMs: input.durationMs,
+      types: built.types.map((type, t) => {
+        const profileType = types[t];
+        assert(profileType !== undefined, 'a type for each value column');
+        return { ...type, series: dictionary.internSeries(seriesLabels, profileType) };
+      }),
+      groups: built.groups.map((group, g) => ({
+        spanId: spans[g]?.spanId ?? '',
+        traceId: spans[g]?.traceId ?? '',
+        entries: group,
+      })),
+    });
+    for (const group of built.groups) {
+      entries += group.stacks.length;
+      bytes += 64 + group.stacks.length * (2 + 2 * group.ticks.length);
+    }
+  }
+  return { pushes, entries, samplesDropped, bytes };
+}
+
+/** The value columns one by one; full width where some value needs it. */
+function valueColumns(columns: ProfileColumns): ValueColumn[] {
+  const { sampleCount: count, values, wideValues } = columns;
+  return columns.sampleTypes.map((_, t) =>
+    wideValues === undefined
+      ? values.subarray(t * count, (t + 1) * count)
+      : wideValues.subarray(t * count, (t + 1) * count),
+  );
+}
+
+/** Samples without a negative value and with one that is not zero. */
+function keptSamples(
+  values: readonly ValueColumn[],
+  samples: Uint32Array | undefined,
+  sampleCount: number,
+): Uint32Array {
+  const size = samples?.length ?? sampleCount;
+  const kept = new Uint32Array(size);
+  let count = 0;
+  for (let i = 0; i < size; i++) {
+    const sample = samples === undefined ? i : (samples[i] as number);
+    let negative = false;
+    let positive = false;
+    for (const column of values) {
+      const value = column[sample] as number | bigint;
+      if (value < 0) negative = true;
+      else if (value > 0) positive = true;
+    }
+    if (positive && !negative) kept[count++] = sample;
+  }
+  return kept.subarray(0, count);
+}
+
+interface SpanSamples {
+  readonly spanId: string;
+  readonly traceId: string;
+  readonly samples: Uint32Array;
+}
+
+function bySpan(samples: Uint32Array, split: LabelSplit): SpanSamples[] {
+  const { spanOf, spans } = split;
+  if (spanOf === undefined) return [{ spanId: '', traceId: '', samples }];
+  const groups = new Map<number, number[]>();
+  for (const sample of samples) {
+    const span = spanOf[sample] as number;
+    const group = groups.get(span);
+    if (group === undefined) groups.set(span, [sample]);
+    else group.push(sample);
+  }
+  return [...groups].map(([span, group]) => ({
+    spanId: spans[span]?.spanId ?? '',
+    traceId: spans[span]?.traceId ?? '',
+    samples: Uint32Array.from(group),
+  }));
+}
+
+/** Series labels and sample labels by name; where both have a name the series' value stands. */
+function withSampleLabels(series: LabelSet, sample: readonly Label[]): LabelSet {
+  if (sample.length === 0) return series;
+  const merged = new Map<string, string>();
+  for (const [name, value] of sample) merged.set(name, value);
+  for (const [name, value] of series) merged.set(name, value);
+  return [...merged].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+}

@@ -1,0 +1,293 @@
+import type { Timers } from '../base/clock.ts';
+import { TephraError } from '../base/errors.ts';
+import { HOUR_MS, floorTo } from '../base/time.ts';
+import { decodeFragment, decodeSection } from '../storage/fragment/decode.ts';
+import { encodeFragment } from '../storage/fragment/encode.ts';
+import type { FragmentPush, FragmentSection } from '../storage/fragment/encode.ts';
+import { fragmentKey } from '../storage/keys.ts';
+import { CanonicalDictionaries } from '../storage/shard/canonical.ts';
+import type { ShardState, WriterScope } from '../storage/shard/shard-state.ts';
+
+/** Pushes of one profile (one per label set) with the marker that makes their identity durable. */
+export interface WriterItem {
+  readonly scope: WriterScope;
+  readonly arrivalMs: number;
+  readonly pushes: readonly FragmentPush[];
+  /** Key of the identity's marker, in the scope's raw volume. */
+  readonly marker: string | undefined;
+  /** Bytes that this adds to a fragment, roughly. */
+  readonly bytes: number;
+}
+
+/** Thrown to the pusher when the outcome of its put is not known; carries the later truth. */
+export class WriteDoubtError extends TephraError {
+  /** Resolves to whether the pushes are durable after all. */
+  readonly settled: Promise<boolean>;
+
+  constructor(detail: string, settled: Promise<boolean>, cause: TephraError) {
+    super(cause.reason === 'storage_full' ? 'storage_full' : 'write_unknown', detail, { cause });
+    this.settled = settled;
+  }
+}
+
+interface Waiter {
+  readonly item: WriterItem;
+  readonly resolve: () => void;
+  readonly reject: (error: TephraError) => void;
+}
+
+interface Draft {
+  readonly rawVolume: string;
+  /** One scope for each (tenant, service, day): a section is found by these. */
+  readonly scopes: Map<string, WriterScope>;
+  readonly arrivalMs: number;
+  readonly waiters: Waiter[];
+  bytes: number;
+  due: boolean;
+}
+
+/** When a flush closes. */
+export interface FlushRules {
+  readonly flushBytes: number;
+  readonly flushLingerMs: number;
+}
+
+/**
+ * Group commit of one shard: one fragment is being put, the next one collects. A fragment closes when
+ * it is large or old enough; its pushes are acknowledged when its put resolved and the head has it.
+ *
+ * A put that fails leaves a doubt: its pushes and those that collect behind it fail, the shard's
+ * epochs end (their rows may be lost), and nothing more is put until `get` told whether the fragment
+ * is there. Sequences are dense; one that is known to be absent is listed as skipped by the next.
+ */
+export class ShardWriter {
+  readonly #state: ShardState;
+  readonly #timers: Timers;
+  readonly #rules: FlushRules;
+  readonly #queue: Draft[] = [];
+  #busy = false;
+  #seq = 0;
+  #skipped: number[] = [];
+  #idle: (() => void)[] = [];
+
+  constructor(state: ShardState, timers: Timers, rules: FlushRules) {
+    this.#state = state;
+    this.#timers = timers;
+    this.#rules = rules;
+    state.settled = () => this.settled();
+  }
+
+  /** Last sequence that was given out. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Adds pushes; resolves when they are durable and in the head. */
+  add(item: WriterItem): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const draft = this.#draftFor(item);
+      draft.scopes.set(scopeKey(item.scope), item.scope);
+      draft.waiters.push({ item, resolve, reject });
+      draft.bytes += item.bytes;
+      if (draft.bytes >= this.#rules.flushBytes) draft.due = true;
+      if (draft.due) this.#pump();
+    });
+  }
+
+  /** Resolves when nothing is collecting, being put or in doubt. */
+  async settled(): Promise<void> {
+    while (this.#busy || this.#queue.length > 0) {
+      for (const draft of this.#queue) draft.due = true;
+      this.#pump();
+      await new Promise<void>((resolve) => {
+        this.#idle.push(resolve);
+      });
+    }
+  }
+
+  #draftFor(item: WriterItem): Draft {
+    const open = this.#queue.at(-1);
+    if (open !== undefined && this.#mayTake(open, item)) return open;
+    // What is behind another draft must not overtake it: its rows build on it.
+    if (open !== undefined) open.due = true;
+    const draft: Draft = {
+      rawVolume: item.scope.rawVolume,
+      scopes: new Map(),
+      arrivalMs: item.arrivalMs,
+      waiters: [],
+      bytes: 0,
+      due: this.#rules.flushLingerMs === 0,
+    };
+    this.#queue.push(draft);
+    if (!draft.due) {
+      this.#timers.after(this.#rules.flushLingerMs, () => {
+        draft.due = true;
+        this.#pump();
+      });
+    }
+    return draft;
+  }
+
+  #mayTake(draft: Draft, item: WriterItem): boolean {
+    if (draft.rawVolume !== item.scope.rawVolume) return false;
+    if (draft.bytes >= this.#rules.flushBytes) return false;
+    const scope = draft.scopes.get(scopeKey(item.scope));
+    return scope === undefined || scope === item.scope;
+  }
+
+  #pump(): void {
+    const draft = this.#queue[0];
+    if (this.#busy || draft === undefined || !draft.due) return;
+    this.#queue.shift();
+    this.#busy = true;
+    void this.#flush(draft).finally(() => {
+      this.#busy = false;
+      const idle = this.#idle;
+      this.#idle = [];
+      for (const wake of idle) wake();
+      this.#pump();
+    });
+  }
+
+  /** Never rejects: every outcome goes to the waiters. */
+  async #flush(draft: Draft): Promise<void> {
+    const seq = ++this.#seq;
+    const skipped = this.#skipped;
+    const arrivalHourMs = floorTo(draft.arrivalMs, HOUR_MS);
+    const { shard, incarnation, store } = this.#state;
+    const key = fragmentKey({ arrivalHourMs, shard, incarnation, seq });
+    const scopes = new Map<number, WriterScope>();
+    let bytes: Uint8Array;
+    try {
+      const sections = sectionsOf(draft, scopes);
+      bytes = encodeFragment({ incarnation, seq, shard, arrivalHourMs, skipped, sections });
+    } catch (thrown) {
+      this.#skipped = [...skipped, seq];
+      fail(draft.waiters, TephraError.from(thrown));
+      return;
+    }
+    const markers = draft.waiters.flatMap(({ item }) => item.marker ?? []);
+    try {
+      await store.put(key, bytes, markers);
+    } catch (thrown) {
+      await this.#settle(draft, key, seq, bytes, scopes, thrown);
+      return;
+    }
+    this.#skipped = [];
+    this.#land(bytes, scopes);
+    for (const { resolve } of draft.waiters) resolve();
+  }
+
+  /** Puts the durable fragment's sections into the head. */
+  #land(bytes: Uint8Array, scopes: ReadonlyMap<number, WriterScope>): void {
+    const fragment = decodeFragment(bytes);
+    this.#state.land(fragment.incarnation, fragment.seq);
+    for (const entry of fragment.sections) {
+      const scope = scopes.get(entry.epoch);
+      if (scope === undefined) throw new TephraError('internal', `no scope of epoch ${entry.epoch}`);
+      this.#state.head.add({
+        incarnation: fragment.incarnation,
+        seq: fragment.seq,
+        arrivalHourMs: fragment.arrivalHourMs,
+        tenant: entry.tenant,
+        service: entry.service,
+        dayMs: entry.dayMs,
+        minMs: entry.minMs,
+        maxMs: entry.maxMs,
+        to: entry.to,
+        scope,
+        bytes,
+        view: decodeSection(bytes, entry),
+        size: entry.end - entry.at,
+      });
+    }
+  }
+
+  /** Ends the doubt about a failed put; pushers are told at once, resends wait for the truth. */
+  async #settle(
+    draft: Draft,
+    key: string,
+    seq: number,
+    bytes: Uint8Array,
+    scopes: ReadonlyMap<number, WriterScope>,
+    thrown: unknown,
+  ): Promise<void> {
+    const cause = TephraError.from(thrown);
+    this.#state.endEpochs();
+    let tell = (_: boolean): void => {};
+    const settled = new Promise<boolean>((resolve) => {
+      tell = resolve;
+    });
+    fail(draft.waiters, new WriteDoubtError(`the put of ${key} failed: ${cause.message}`, settled, cause));
+    // Rows of the ended epochs are in the slices of what collected behind it: it cannot be put.
+    for (const behind of this.#queue.splice(0)) {
+      fail(
+        behind.waiters,
+        new TephraError('write_unknown', 'the put before this one failed; nothing was stored'),
+      );
+    }
+    const present = await this.#isPresent(key);
+    if (present) {
+      this.#skipped = [];
+      this.#land(bytes, scopes);
+    } else {
+      this.#skipped = [...this.#skipped, seq];
+    }
+    tell(present);
+  }
+
+  /** Asks until the store answers: it closes and reopens a volume whose write failed. */
+  async #isPresent(key: string): Promise<boolean> {
+    for (;;) {
+      try {
+        return (await this.#state.store.size(key)) !== null;
+      } catch {
+        // Not told is the doubt itself: nothing of this shard may be put before it is settled.
+        await new Promise<void>((resolve) => {
+          this.#timers.after(SETTLE_RETRY_MS, resolve);
+        });
+      }
+    }
+  }
+
+}
+
+function fail(waiters: readonly Waiter[], error: TephraError): void {
+  for (const { reject } of waiters) reject(error);
+}
+
+/** Pause between two questions to a store that does not answer. */
+const SETTLE_RETRY_MS = 100;
+
+function scopeKey(scope: WriterScope): string {
+  return CanonicalDictionaries.key(scope.dayMs, scope.tenant, scope.service);
+}
+
+/** One section per scope, with the rows that its pushes added. */
+function sectionsOf(draft: Draft, scopes: Map<number, WriterScope>): FragmentSection[] {
+  const pushes = new Map<WriterScope, FragmentPush[]>();
+  for (const { item } of draft.waiters) {
+    const list = pushes.get(item.scope);
+    if (list === undefined) pushes.set(item.scope, [...item.pushes]);
+    else list.push(...item.pushes);
+  }
+  const sections: FragmentSection[] = [];
+  for (const [scope, list] of pushes) {
+    scopes.set(scope.epoch, scope);
+    const from = scope.written;
+    const to = scope.dictionary.lengths;
+    sections.push({
+      tenant: scope.tenant,
+      service: scope.service,
+      dayMs: scope.dayMs,
+      epoch: scope.epoch,
+      seed: scope.seed,
+      from,
+      to,
+      slice: scope.dictionary.encodeSlice(from, to),
+      pushes: list,
+    });
+    scope.written = to;
+  }
+  return sections;
+}

@@ -1,0 +1,51 @@
+import { DAY_MS, HOUR_MS, RAW_VOLUME_MS } from '../base/time.ts';
+import { parseMinutesVolume, parseRawVolume, rawVolume } from '../storage/keys.ts';
+import { commitPartition, readPartition } from '../storage/shard/partition.ts';
+import type { ShardState } from '../storage/shard/shard-state.ts';
+
+/** How long each rung is kept. */
+export interface RetentionRules {
+  /** Raw tier: from the end of the volume's arrival. */
+  readonly rawRetentionMs: number;
+  /** Minutes: from the end of the day. */
+  readonly minutesRetentionMs: number;
+}
+
+/** Nothing is dropped within a day of the last write that it could have taken. */
+const QUIET_MS = 24 * HOUR_MS;
+
+/** Whether a volume is past its retention: nothing may still be written to it, for a day by now. */
+export function isPastRetention(volume: string, rules: RetentionRules, nowMs: number): boolean {
+  const raw = parseRawVolume(volume);
+  if (raw !== undefined) {
+    return nowMs - (raw + RAW_VOLUME_MS) >= Math.max(rules.rawRetentionMs, QUIET_MS);
+  }
+  const day = parseMinutesVolume(volume);
+  if (day === undefined) return false;
+  return nowMs - (day + DAY_MS) >= rules.minutesRetentionMs + QUIET_MS;
+}
+
+/**
+ * Prepares a volume that is past its retention for removal, as far as this shard is concerned. A raw
+ * volume may go when nothing of it waits in the head; a day of minutes when nothing waits for it
+ * and its root says `dropped`, so that whatever comes later is ignored. Resolves to whether the
+ * shard holds the volume back.
+ */
+export async function releaseVolume(state: ShardState, volume: string): Promise<boolean> {
+  const day = parseMinutesVolume(volume);
+  if (day === undefined) {
+    for (const section of state.head.all()) {
+      if (rawVolume(section.arrivalHourMs) === volume) return true;
+    }
+    return false;
+  }
+  if (state.head.list(day).length > 0) return true;
+  const partition = { dayMs: day, shard: state.shard, shardCount: state.shardCount };
+  const before = await readPartition(state.store, partition);
+  if (before.token === null || before.root.dropped) return false;
+  if (before.root.outbox.length > 0) return true;
+  const dropped = await commitPartition(state.store, state.random, partition, before, {
+    dropped: true,
+  });
+  return dropped === null;
+}

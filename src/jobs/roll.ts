@@ -1,0 +1,147 @@
+import { TephraError } from '../base/errors.ts';
+import type { Pause } from '../base/slice.ts';
+import { randomName } from '../base/random.ts';
+import { HOUR_MS } from '../base/time.ts';
+import { readBlockSections } from '../storage/block/read.ts';
+import { encodeSegment, mergeSegments, openSegment } from '../storage/dictionary/segment.ts';
+import type { SegmentPart } from '../storage/dictionary/segment.ts';
+import { segmentKey } from '../storage/keys.ts';
+import type { RootBlock, RootSegment } from '../storage/root/encode.ts';
+import { commitPartition, readPartition } from '../storage/shard/partition.ts';
+import type { ShardState } from '../storage/shard/shard-state.ts';
+import { putBlock } from './absorb.ts';
+import { sectionsOfHour, tableOf } from './minute-table.ts';
+import type { ServiceTables } from './minute-table.ts';
+import { packSections } from './pack.ts';
+import { isHourClosed } from './schedule.ts';
+
+/** What a roll is governed by. */
+export interface RollOptions {
+  readonly pause: Pause;
+  readonly nowMs: number;
+  readonly hourCloseDelayMs: number;
+  /** When the partition was rolled last, Unix ms; undefined = never by this process. */
+  readonly rolledMs: number | undefined;
+  readonly lateIntervalMs: number;
+}
+
+/** What one roll did. */
+export interface RollReport {
+  /** Hours of the day that were packed. */
+  readonly hours: readonly number[];
+  readonly blocksBefore: number;
+  readonly blocksAfter: number;
+}
+
+/** Segments of a partition that a roll leaves standing; more are merged into one. */
+const SEGMENTS_STANDING = 4;
+
+/** Segments of more bytes than this in all are left as they are. */
+const MERGED_SEGMENT_BYTES = 32 * 1024 * 1024;
+
+const NOTHING: RollReport = { hours: [], blocksBefore: 0, blocksAfter: 0 };
+
+/**
+ * Packs the unrolled blocks of closed hours, an hour to a block, and merges segments. Rolled blocks
+ * are never merged with unrolled ones other than here, since what a roll covered is what the coarser
+ * rungs will be told about. (Their delta goes to the outbox once those rungs exist.)
+ */
+export async function rollPartition(
+  state: ShardState,
+  dayMs: number,
+  options: RollOptions,
+): Promise<RollReport> {
+  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
+  const before = await readPartition(state.store, partition);
+  const { root } = before;
+  if (root.dropped) return NOTHING;
+  const unrolled = root.blocks.filter((block) => isRollDue(block, dayMs, options));
+  if (unrolled.length === 0) return NOTHING;
+  const late = unrolled.some(({ hours }) => hours.some((hour) => (root.rolledBy[hour] ?? 0) > 0));
+  const { rolledMs } = options;
+  if (late && rolledMs !== undefined && options.nowMs - rolledMs < options.lateIntervalMs) {
+    return NOTHING;
+  }
+  const hours = [...new Set(unrolled.flatMap((block) => block.hours))].toSorted((a, b) => a - b);
+  const added: RootBlock[] = [];
+  for (const hour of hours) {
+    const tables: ServiceTables = new Map();
+    for (const block of unrolled) {
+      if (!block.hours.includes(hour)) continue;
+      for (const { entry, view } of await readBlockSections(state.store, dayMs, state.shard, block)) {
+        tableOf(tables, entry.tenant, entry.service).addBlock(view);
+        await options.pause.here();
+      }
+    }
+    for (const packed of packSections(await sectionsOfHour(tables, hour, options.pause))) {
+      added.push(await putBlock(state, dayMs, [hour], packed, true));
+    }
+  }
+  const segments = await mergeStanding(state, dayMs, root.segments);
+  const roll = root.roll + 1;
+  const gone = new Set(unrolled.map(({ id }) => id));
+  const committed = await commitPartition(state.store, state.random, partition, before, {
+    blocks: [...root.blocks.filter(({ id }) => !gone.has(id)), ...added],
+    segments,
+    roll,
+    rolledBy: root.rolledBy.map((last, hour) => (hours.includes(hour) ? roll : last)),
+    trash: [
+      ...root.trash,
+      ...[...gone].map((id) => ({ id, sinceMs: options.nowMs })),
+      ...root.segments
+        .filter((segment) => !segments.includes(segment))
+        .map(({ id }) => ({ id, sinceMs: options.nowMs })),
+    ],
+  });
+  // A conflict leaves what was put to the sweep; the next run starts from the new root.
+  if (committed === null) return NOTHING;
+  return { hours, blocksBefore: unrolled.length, blocksAfter: added.length };
+}
+
+function isRollDue(block: RootBlock, dayMs: number, options: RollOptions): boolean {
+  return (
+    !block.rolled &&
+    block.hours.every((hour) => isHourClosed(dayMs + hour * HOUR_MS, options, options.nowMs))
+  );
+}
+
+/** One segment in place of many, so that a dictionary loads by few reads. */
+async function mergeStanding(
+  state: ShardState,
+  dayMs: number,
+  segments: readonly RootSegment[],
+): Promise<readonly RootSegment[]> {
+  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
+  if (segments.length <= SEGMENTS_STANDING || bytes > MERGED_SEGMENT_BYTES) return segments;
+  const parts = await partsOf(state, dayMs, segments);
+  if (parts === undefined) return segments;
+  const merged = encodeSegment(mergeSegments(parts));
+  const id = randomName(state.random);
+  await state.store.put(segmentKey(dayMs, state.shard, id), merged);
+  return [{ id, bytes: merged.byteLength }];
+}
+
+/** All slices in order; undefined if one is damaged: merging must not spread the damage. */
+async function partsOf(
+  state: ShardState,
+  dayMs: number,
+  segments: readonly RootSegment[],
+): Promise<SegmentPart[] | undefined> {
+  const parts: SegmentPart[] = [];
+  try {
+    for (const { id } of segments) {
+      const bytes = await state.store.get(segmentKey(dayMs, state.shard, id));
+      if (bytes === null) return undefined;
+      const segment = openSegment(bytes);
+      for (const entry of segment.entries) {
+        const { tenant, service, from, to } = entry;
+        parts.push({ tenant, service, from, to, slice: segment.slice(entry) });
+      }
+    }
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    if (error.reason === 'corrupt_block') return undefined;
+    throw error;
+  }
+  return parts;
+}

@@ -1,0 +1,158 @@
+import type { Clock, Timers } from '../base/clock.ts';
+import { createPause } from '../base/slice.ts';
+import { HOUR_MS } from '../base/time.ts';
+import { parseMinutesVolume, parseRawVolume } from '../storage/keys.ts';
+import { readHeadMark, writeHeadMark } from '../storage/shard/head-mark.ts';
+import { readPartition } from '../storage/shard/partition.ts';
+import type { ShardState } from '../storage/shard/shard-state.ts';
+import { absorbPartition } from './absorb.ts';
+import { emptyTrash, sweepOrphans } from './removal.ts';
+import { rollPartition } from './roll.ts';
+import { isAbsorbDue } from './schedule.ts';
+import type { AbsorbRules } from './schedule.ts';
+
+/** What the jobs of a shard are governed by. */
+export interface JobRules extends AbsorbRules {
+  readonly unrolledBlocksPerHourMax: number;
+  readonly graceMs: number;
+  /** Bytes of head above which every partition is absorbed at once. */
+  readonly headBytes: number;
+}
+
+/** Counters of the jobs of one shard since it was opened. */
+export interface JobCounters {
+  absorbs: number;
+  sectionsAbsorbed: number;
+  sectionsIgnored: number;
+  rolls: number;
+  hoursRolled: number;
+  blobsRemoved: number;
+}
+
+interface DayTimes {
+  absorbedMs: number | undefined;
+  rolledMs: number | undefined;
+  sweptMs: number;
+  /** Nothing is left to roll or to remove until the next absorb. */
+  idle: boolean;
+}
+
+/** How often a partition in use is searched for orphans. */
+const SWEEP_INTERVAL_MS = 6 * HOUR_MS;
+
+/** The jobs of one shard: absorb, roll, removal. Planned by time and load, run one after the other. */
+export class ShardJobs {
+  readonly counters: JobCounters = {
+    absorbs: 0,
+    sectionsAbsorbed: 0,
+    sectionsIgnored: 0,
+    rolls: 0,
+    hoursRolled: 0,
+    blobsRemoved: 0,
+  };
+  readonly #state: ShardState;
+  readonly #clock: Clock;
+  readonly #timers: Timers;
+  readonly #rules: JobRules;
+  readonly #days = new Map<number, DayTimes>();
+
+  constructor(state: ShardState, clock: Clock, timers: Timers, rules: JobRules) {
+    this.#state = state;
+    this.#clock = clock;
+    this.#timers = timers;
+    this.#rules = rules;
+  }
+
+  /** Runs what is due at `nowMs`. */
+  async run(nowMs: number): Promise<void> {
+    let absorbed = false;
+    for (const dayMs of this.#state.head.days()) {
+      if (await this.#absorb(dayMs, nowMs)) absorbed = true;
+    }
+    if (absorbed) await this.#moveHeadMarks();
+    for (const volume of await this.#state.store.listVolumes('minutes')) {
+      const dayMs = parseMinutesVolume(volume);
+      if (dayMs !== undefined) await this.#tidy(dayMs, nowMs);
+    }
+  }
+
+  async #absorb(dayMs: number, nowMs: number): Promise<boolean> {
+    const { head } = this.#state;
+    const sections = head.list(dayMs);
+    const times = this.#times(dayMs);
+    const waiting = {
+      ...head.load(dayMs),
+      earliestMs: sections.reduce((least, { minMs }) => Math.min(least, minMs), Infinity),
+      absorbedMs: times.absorbedMs,
+    };
+    const crowded = head.bytes > this.#rules.headBytes;
+    if (!crowded && !isAbsorbDue(waiting, this.#rules, nowMs)) return false;
+    const report = await absorbPartition(this.#state, dayMs, {
+      pause: createPause(this.#clock, this.#timers),
+      nowMs,
+      unrolledBlocksPerHourMax: this.#rules.unrolledBlocksPerHourMax,
+    });
+    times.absorbedMs = nowMs;
+    times.idle = false;
+    this.counters.absorbs++;
+    this.counters.sectionsAbsorbed += report.sections;
+    this.counters.sectionsIgnored += report.ignored;
+    return true;
+  }
+
+  async #tidy(dayMs: number, nowMs: number): Promise<void> {
+    const times = this.#times(dayMs);
+    if (times.idle) return;
+    const { shard, shardCount, store } = this.#state;
+    const { root } = await readPartition(store, { dayMs, shard, shardCount });
+    if (nowMs - times.sweptMs >= SWEEP_INTERVAL_MS) {
+      times.sweptMs = nowMs;
+      this.counters.blobsRemoved += await sweepOrphans(this.#state, dayMs);
+    }
+    if (root.trash.length === 0 && root.blocks.every(({ rolled }) => rolled)) {
+      times.idle = true;
+      return;
+    }
+    const report = await rollPartition(this.#state, dayMs, {
+      pause: createPause(this.#clock, this.#timers),
+      nowMs,
+      hourCloseDelayMs: this.#rules.hourCloseDelayMs,
+      rolledMs: times.rolledMs,
+      lateIntervalMs: this.#rules.lateIntervalMs,
+    });
+    if (report.hours.length > 0) {
+      times.rolledMs = nowMs;
+      this.counters.rolls++;
+      this.counters.hoursRolled += report.hours.length;
+    }
+    this.counters.blobsRemoved += await emptyTrash(this.#state, dayMs, nowMs, this.#rules.graceMs);
+  }
+
+  /** Raises the marks below which opening need not read; see head-mark.ts. */
+  async #moveHeadMarks(): Promise<void> {
+    const { store, shard, head, landed } = this.#state;
+    for (const volume of await store.listVolumes('raw')) {
+      const startMs = parseRawVolume(volume);
+      if (startMs === undefined) continue;
+      const mark = new Map<number, number>();
+      const before = await readHeadMark(store, volume, shard);
+      for (const [incarnation, intervals] of landed) {
+        const last = intervals.at(-1)?.[1] ?? 0;
+        const lowest = head.lowestSeq(incarnation) ?? last + 1;
+        mark.set(incarnation, Math.max(before.get(incarnation) ?? 0, lowest));
+      }
+      const same = [...mark].every(([incarnation, seq]) => before.get(incarnation) === seq);
+      if (!same) await writeHeadMark(store, volume, shard, mark);
+    }
+  }
+
+  #times(dayMs: number): DayTimes {
+    let times = this.#days.get(dayMs);
+    if (times === undefined) {
+      times = { absorbedMs: undefined, rolledMs: undefined, sweptMs: -Infinity, idle: false };
+      this.#days.set(dayMs, times);
+    }
+    return times;
+  }
+}
+
