@@ -25,6 +25,8 @@ export interface Metrics {
   readonly connections: Counter<'protocol'>;
   /** Runs of the jobs' clock by outcome (`ok`, `failed`). */
   readonly jobRuns: Counter<'outcome'>;
+  /** What the engine counts by itself, by name, as of the last run of the jobs. */
+  readonly engine: Gauge<'counter'>;
   /** For gauges and counters of other modules. */
   readonly registry: Registry;
   /** Prometheus text format. */
@@ -78,6 +80,12 @@ export function createMetrics(): Metrics {
       name: 'tephra_job_runs_total',
       help: 'Runs of the jobs clock by outcome.',
       labelNames: ['outcome'],
+      registers,
+    }),
+    engine: new Gauge({
+      name: 'tephra_engine',
+      help: 'What the engine counts by itself, as of the last run of the jobs.',
+      labelNames: ['counter'],
       registers,
     }),
     registry,

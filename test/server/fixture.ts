@@ -62,10 +62,10 @@ export class FakeEngine implements Engine {
     await this.#called('labelNames', ...args);
     return this.names;
   }
-  async labelValues(...args: unknown[]): Promise<readonly string[]> {
+  labelValues = async (...args: Parameters<Engine['labelValues']>): Promise<readonly string[]> => {
     await this.#called('labelValues', ...args);
     return ['shop'];
-  }
+  };
   async series(...args: unknown[]): Promise<readonly (readonly Label[])[]> {
     await this.#called('series', ...args);
     return this.sets;

@@ -1,0 +1,177 @@
+import type { Clock, Timers } from './base/clock.ts';
+import type { FileSystem } from './base/file-system.ts';
+import type { Logger } from './base/logger.ts';
+import type { Metrics } from './base/metrics.ts';
+import type { Random } from './base/random.ts';
+import { defaultWorkers } from './config/cores.ts';
+import type { Config } from './config/schema.ts';
+import { formatAddress, type ListenAddress } from './config/values.ts';
+import { startServer, type RunningServer } from './server/server.ts';
+import { createEngine } from './shards/create-engine.ts';
+import type { Engine } from './shards/engine.ts';
+import { openDataDirectory, type DataDirectory } from './storage/data-directory/data-directory.ts';
+
+/** What the machine gives to the application. */
+export interface AppDeps {
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly fs: FileSystem;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Cores that may be used: decides the number of workers where the configuration does not. */
+  readonly cores: number;
+  /** Compiled entry of a worker thread, if it is not beside src/shards/create-engine. */
+  readonly workerEntry?: URL | undefined;
+}
+
+/** A running application. */
+export interface App {
+  readonly address: ListenAddress;
+  /** Real path of the data directory. */
+  readonly dataDir: string;
+  readonly workers: number;
+  readonly engine: Engine;
+  /** Finishes what was accepted, makes it durable and lets go of the directory. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/** Time between two looks at which jobs are due. */
+const JOBS_INTERVAL_MS = 2_000;
+
+/**
+ * Puts Tephra together: data directory, engine, port, jobs; and takes it apart in the opposite
+ * order. If one of them cannot start, those before it are stopped and its TephraError is thrown.
+ */
+export async function startApp(config: Config, deps: AppDeps): Promise<App> {
+  const { clock, logger } = deps;
+  const startedMs = clock.monotonicMs();
+  const workers = config.workers ?? defaultWorkers(deps.cores);
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    const directory = await openDirectory(config, deps);
+    undo.unshift(() => directory.close());
+    const engine = await openEngine(config, deps, directory, workers);
+    undo.unshift(() => engine.stop());
+    const jobs = startJobs(engine, deps);
+    undo.unshift(() => jobs.stop());
+    const server = await openServer(config, deps, engine);
+    undo.unshift(() => server.stop(config.drainTimeout));
+    await directory.announce(formatAddress(server.address));
+    logger.info('listening', {
+      address: formatAddress(server.address),
+      dataDir: directory.path,
+      workers,
+      startMs: Math.round(clock.monotonicMs() - startedMs),
+    });
+    let stopped: Promise<void> | undefined;
+    return {
+      address: server.address,
+      dataDir: directory.path,
+      workers,
+      engine,
+      stop: () => (stopped ??= inOrder(undo)),
+    };
+  } catch (error) {
+    await inOrder(undo).catch((second: unknown) => {
+      logger.error('what had started did not stop cleanly', { detail: String(second) });
+    });
+    throw error;
+  }
+}
+
+function openDirectory(config: Config, deps: AppDeps): Promise<DataDirectory> {
+  const { fs, clock, timers, random } = deps;
+  return openDataDirectory({ path: config.dataDir, fs, clock, timers, random });
+}
+
+function openEngine(
+  config: Config,
+  deps: AppDeps,
+  directory: DataDirectory,
+  workers: number,
+): Promise<Engine> {
+  const { clock, timers, random, logger, metrics } = deps;
+  return createEngine({
+    store: directory.store,
+    workers,
+    incarnation: directory.incarnation,
+    clock,
+    timers,
+    random,
+    workerEntry: deps.workerEntry,
+    limits: {
+      rawRetentionMs: config.retentionRaw,
+      minutesRetentionMs: config.retentionMinutes,
+      futureMs: config.allowedFuture,
+      bodyBytesMax: config.maxBody,
+      inFlightBytes: config.maxInFlight,
+    },
+    logger: {
+      info: (fields, message) => logger.info(message, { ...fields }),
+      error: (fields, message) => logger.error(message, { ...fields }),
+    },
+    onCounters: (counters) => {
+      for (const [counter, value] of Object.entries(counters)) metrics.engine.set({ counter }, value);
+    },
+  });
+}
+
+function openServer(config: Config, deps: AppDeps, engine: Engine): Promise<RunningServer> {
+  const { clock, timers, logger, metrics } = deps;
+  return startServer({
+    engine,
+    listen: config.listen,
+    clock,
+    timers,
+    logger,
+    metrics,
+    bodyBytesMax: config.maxBody,
+    inFlightBytesMax: config.maxInFlight,
+  });
+}
+
+/** Runs the jobs that are due, again and again, never two runs at once. */
+function startJobs(engine: Engine, deps: AppDeps): { stop(): Promise<void> } {
+  const { clock, timers, logger, metrics } = deps;
+  let running: Promise<void> = Promise.resolve();
+  let cancel = (): void => {};
+  let stopping = false;
+  const run = async (): Promise<void> => {
+    let outcome = 'ok';
+    try {
+      await engine.runJobs(clock.nowMs());
+    } catch (error) {
+      outcome = 'failed';
+      logger.error('jobs failed and are tried again', { detail: String(error) });
+    }
+    metrics.jobRuns.inc({ outcome });
+    if (!stopping) schedule();
+  };
+  const schedule = (): void => {
+    cancel = timers.after(JOBS_INTERVAL_MS, () => {
+      running = run();
+    });
+  };
+  schedule();
+  return {
+    stop() {
+      stopping = true;
+      cancel();
+      return running;
+    },
+  };
+}
+
+/** Runs every step, also after one has failed, then throws the first failure. */
+async function inOrder(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const step of steps) {
+    try {
+      await step();
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+}

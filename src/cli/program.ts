@@ -1,0 +1,69 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { TephraError } from '../base/errors.ts';
+import { CliError, EXIT, type CliIo } from './io.ts';
+import { addPush } from './push.ts';
+import { addQuery } from './query.ts';
+import { addServe } from './serve.ts';
+
+/** Runs one command line (without node and script); resolves with the exit code. Never rejects. */
+export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
+  let served: number = EXIT.done;
+  const program = createProgram(io, (exitCode) => {
+    served = exitCode;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return served;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and version end the same way, with code 0; commander has written its own message.
+      return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    }
+    if (error instanceof CliError) {
+      io.err.write(`tephra: ${error.message}\n`);
+      return error.exitCode;
+    }
+    io.err.write(`tephra: ${TephraError.from(error).message}\n`);
+    return EXIT.failed;
+  }
+}
+
+function createProgram(io: CliIo, onServed: (exitCode: number) => void): Command {
+  const program = new Command('tephra')
+    .description('A time-series profile database: agents stream stack samples in, Tephra answers merges and diffs.')
+    .version(version())
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError('(add --help for what is possible)')
+    .configureOutput({
+      writeOut: (text) => void io.out.write(text),
+      writeErr: (text) => void io.err.write(text),
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .addHelpText('after', EXAMPLES);
+  addServe(program, io, onServed);
+  addPush(program, io);
+  addQuery(program, io);
+  return inherit(program);
+}
+
+const EXAMPLES = `
+Examples:
+  $ tephra serve                          # then, in another terminal:
+  $ tephra push cpu.pb.gz --service shop
+  $ tephra query top --service shop
+
+Exit codes: 0 done, 1 could not be done, 2 asked for wrongly.`;
+
+/** Subcommands end by an exception too, write where their parent does, and answer errors the same way. */
+function inherit(command: Command): Command {
+  for (const sub of command.commands) inherit(sub.copyInheritedSettings(command));
+  return command;
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,145 @@
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { Option, type Command } from 'commander';
+import { systemClock, systemTimers } from '../base/clock.ts';
+import { isErrorLike, TephraError } from '../base/errors.ts';
+import { systemFileSystem } from '../base/file-system.ts';
+import { createLogger, type Logger } from '../base/logger.ts';
+import { createMetrics } from '../base/metrics.ts';
+import { systemRandom } from '../base/random.ts';
+import { usableCores } from '../config/cores.ts';
+import { loadConfig, unknownVariables, type ConfigSources } from '../config/load.ts';
+import { CONFIG_KEYS, flagName, settingMeta, variableName, type Config } from '../config/schema.ts';
+import { formatAddress } from '../config/values.ts';
+import { CliError, EXIT, note, type CliIo } from './io.ts';
+
+/** Adds `tephra serve`; `onServed` is told the exit code once the server has stopped. */
+export function addServe(
+  program: Command,
+  io: CliIo,
+  onServed: (exitCode: number) => void,
+): void {
+  const command = program
+    .command('serve')
+    .description('start the server: one process, one port, one directory')
+    .option('--config <FILE>', 'JSON file with any of the keys below (env TEPHRA_CONFIG)')
+    .addHelpText('after', EXAMPLES);
+  for (const key of CONFIG_KEYS) {
+    const { value, description, shownDefault } = settingMeta(key);
+    const flag = value === '' ? flagName(key) : `${flagName(key)} <${value}>`;
+    const help = `${description} (env ${variableName(key)}; default ${shownDefault})`;
+    command.addOption(new Option(flag, help));
+  }
+  command.action(async (options: Record<string, unknown>) => {
+    onServed(await serve(options, io));
+  });
+}
+
+const EXAMPLES = `
+Examples:
+  $ tephra serve
+  $ tephra serve --listen 127.0.0.1:5000 --data-dir /var/lib/tephra
+  $ TEPHRA_RETENTION_RAW=12h tephra serve --log-level debug
+
+The same as a file, and what each key means: docs/configuration.md`;
+
+async function serve(options: Record<string, unknown>, io: CliIo): Promise<number> {
+  const config = configure(options, io);
+  const pretty = io.out.isTTY === true;
+  const logger = createLogger({
+    level: config.logLevel,
+    sink: io.out,
+    clock: systemClock,
+    pretty,
+  });
+  for (const name of unknownVariables(io.environment)) {
+    logger.warn('a variable begins with TEPHRA_ and means nothing', { name });
+  }
+  // Only a server needs the engine: `push` and `query` start faster without it.
+  const { startApp } = await import('../app.ts');
+  const app = await startApp(config, {
+    clock: systemClock,
+    timers: systemTimers,
+    random: systemRandom,
+    fs: systemFileSystem,
+    logger,
+    metrics: createMetrics(),
+    cores: usableCores(availableParallelism(), readCpuQuota()),
+  }).catch((error: unknown) => {
+    throw startError(error);
+  });
+  if (pretty) {
+    note(io, `Tephra is ready: http://${formatAddress(app.address)}  data in ${app.dataDir}`);
+    note(io, '  next: tephra push FILE, then tephra query top   stop: Ctrl-C');
+  }
+  return untilStopped(app, logger);
+}
+
+/** Waits for a signal, or for a bug that nobody caught; resolves with the exit code. */
+function untilStopped(app: { stop(): Promise<void> }, logger: Logger): Promise<number> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    const stop = (why: string, exitCode: number): void => {
+      if (stopping) {
+        logger.warn('stopping at once', { why });
+        process.exit(EXIT.failed);
+      }
+      stopping = true;
+      logger.info('stopping', { why });
+      app.stop().then(
+        () => {
+          logger.info('stopped');
+          resolve(exitCode);
+        },
+        (error: unknown) => {
+          logger.error('did not stop cleanly', { detail: String(error) });
+          resolve(EXIT.failed);
+        },
+      );
+    };
+    process.on('SIGTERM', () => stop('SIGTERM', EXIT.done));
+    process.on('SIGINT', () => stop('SIGINT', EXIT.done));
+    const bug = (kind: string, error: unknown): void => {
+      const stack = isErrorLike(error) && 'stack' in error ? error.stack : String(error);
+      logger.error('a bug: nobody caught this', { kind, stack });
+      if (!stopping) stop(kind, EXIT.failed);
+    };
+    process.on('unhandledRejection', (error) => bug('unhandledRejection', error));
+    process.on('uncaughtException', (error) => bug('uncaughtException', error));
+  });
+}
+
+function configure(options: Record<string, unknown>, io: CliIo): Config {
+  const { config: fromFlag, ...flags } = options;
+  const path = typeof fromFlag === 'string' ? fromFlag : io.environment['TEPHRA_CONFIG'];
+  const file = path === undefined ? undefined : readConfigFile(path);
+  try {
+    return loadConfig({ flags, environment: io.environment, file });
+  } catch (error) {
+    throw startError(error);
+  }
+}
+
+function readConfigFile(path: string): ConfigSources['file'] {
+  try {
+    return { path, text: readFileSync(path, 'utf8') };
+  } catch (error) {
+    const text = isErrorLike(error) ? error.message : String(error);
+    throw new CliError(`--config: ${text}`, EXIT.usage);
+  }
+}
+
+function startError(error: unknown): CliError {
+  const { reason, message } = TephraError.from(error);
+  const usage = reason === 'invalid_configuration' || reason === 'insecure_listen';
+  return new CliError(message, usage ? EXIT.usage : EXIT.failed);
+}
+
+/** The CPU quota of the control group, undefined where there is none. */
+function readCpuQuota(): string | undefined {
+  try {
+    return readFileSync('/sys/fs/cgroup/cpu.max', 'utf8');
+  } catch {
+    return undefined;
+  }
+}
