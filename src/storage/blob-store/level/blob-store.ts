@@ -13,6 +13,7 @@ import {
   volumeOf,
 } from '../contract.ts';
 import { assertKey, assertPrefix, assertVolume, compareKeys, volumeMatches } from '../key.ts';
+import { openLevel } from './handle.ts';
 import { type OpenVolume, probeVolume } from './open-volume.ts';
 import { scanInChild, type SuspectCheck } from './suspect.ts';
 import { Volumes } from './volumes.ts';
@@ -31,6 +32,8 @@ export interface LevelBlobStoreOptions {
   readonly random: Random;
   /** How a volume that died with the process twice is examined; a scan in a child by default. */
   readonly suspectCheck?: SuspectCheck;
+  /** Opens the LevelDB of a volume; tests give handles that fail. */
+  readonly openHandle?: typeof openLevel;
 }
 
 /** Gauges and counters since the store was opened. */
@@ -162,7 +165,9 @@ export class LevelBlobStore implements BlobStore {
  * among the volumes, and with system errors of the directory.
  */
 export async function openLevelBlobStore(options: LevelBlobStoreOptions): Promise<LevelBlobStore> {
-  return new LevelBlobStore(await Volumes.open({ suspectCheck: scanInChild, ...options }));
+  return new LevelBlobStore(
+    await Volumes.open({ suspectCheck: scanInChild, openHandle: openLevel, ...options }),
+  );
 }
 
 function assertInVolume(marker: string, volume: string): void {

@@ -42,27 +42,26 @@ export async function createVolume(
 ): Promise<void> {
   const folder = dirname(path);
   await ensureDirectory(fs, folder);
-  const building = join(folder, BUILDING + randomName(random));
+  let place = join(folder, BUILDING + randomName(random));
   try {
-    const level = await openLevel(building, { bufferBytes, mode: 'new' });
+    const level = await openLevel(place, { bufferBytes, mode: 'new' });
     await level.close();
-    await writeMarker(fs, building, marker);
-    await fs.syncDirectory(building);
-    await fs.rename(building, path);
+    await writeMarker(fs, place, marker);
+    await fs.syncDirectory(place);
+    await fs.rename(place, path);
+    place = path;
+    await fs.syncDirectory(folder);
   } catch (error) {
-    // Best effort: what stays is removed at the next start.
-    await fs.remove(building).catch(() => {});
+    // Nothing is in it yet. Best effort: what stays under its first name goes at the next start.
+    await fs.remove(place).catch(() => {});
     throw error;
   }
-  await fs.syncDirectory(folder);
 }
 
-/** Renames a closed volume out of sight, durably, and returns where it lies now. */
+/** Renames a closed volume out of sight and returns where it lies now. Not durable yet. */
 export async function discardVolume(fs: FileSystem, random: Random, path: string): Promise<string> {
-  const folder = dirname(path);
-  const trash = join(folder, TRASH + randomName(random));
+  const trash = join(dirname(path), TRASH + randomName(random));
   await fs.rename(path, trash);
-  await fs.syncDirectory(folder);
   return trash;
 }
 
@@ -71,9 +70,9 @@ export async function ensureDirectory(fs: FileSystem, path: string): Promise<voi
   try {
     await fs.mkdir(path);
   } catch (error) {
-    if (isErrno(error, 'EEXIST')) return;
-    throw error;
+    if (!isErrno(error, 'EEXIST')) throw error;
   }
+  // Also where it was there: who made it may have failed at this very call.
   await fs.syncDirectory(dirname(path));
 }
 

@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Clock, Timers } from '../../../base/clock.ts';
 import { TephraError } from '../../../base/errors.ts';
 import type { FileSystem } from '../../../base/file-system.ts';
@@ -7,7 +7,14 @@ import type { Random } from '../../../base/random.ts';
 import { compareVolumes } from '../key.ts';
 import { type AbortSlots, openAbortSlots } from './abort-slots.ts';
 import type { WriteCounters } from './commit-queue.ts';
-import { isDiskFull, isOutOfFiles, levelCode, levelText, openLevel, writeError } from './handle.ts';
+import {
+  isDiskFull,
+  isOutOfFiles,
+  levelCode,
+  levelText,
+  type openLevel,
+  writeError,
+} from './handle.ts';
 import { OpenVolume } from './open-volume.ts';
 import type { SuspectCheck } from './suspect.ts';
 import { createVolume, discardVolume, ensureDirectory, scanVolumes } from './volume-folders.ts';
@@ -31,6 +38,8 @@ export interface VolumesOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly suspectCheck: SuspectCheck;
+  /** Opens the LevelDB of a volume; tests give handles that fail. */
+  readonly openHandle: typeof openLevel;
 }
 
 /**
@@ -237,7 +246,7 @@ export class Volumes {
     try {
       await checkMarker(fs, path, marker);
       if (entry.suspect) await this.#examine(entry, path);
-      const level = await openLevel(path, options);
+      const level = await this.#options.openHandle(path, options);
       entry.volume = new OpenVolume(name, level, this.#counters, random);
       entry.usedMs = clock.monotonicMs();
     } catch (error) {
@@ -301,15 +310,15 @@ export class Volumes {
     this.#close(entry);
     await entry.settled();
     if (!entry.exists) return;
-    let trash: string;
     try {
-      trash = await discardVolume(fs, random, this.#pathOf(entry));
+      const trash = await discardVolume(fs, random, this.#pathOf(entry));
+      this.#entries.delete(entry.name);
+      await fs.syncDirectory(dirname(trash));
+      // What cannot be removed now is out of sight, and goes at the next start.
+      await fs.remove(trash).catch(() => {});
     } catch (error) {
       throw writeError(`dropping ${entry.name}`, error);
     }
-    this.#entries.delete(entry.name);
-    // What cannot be removed now is out of sight, and goes at the next start.
-    await fs.remove(trash).catch(() => {});
   }
 
   /** Waits for the operations under way, at most LIMITS.volumeDropWaitMs. */

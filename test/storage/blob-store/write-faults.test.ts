@@ -1,0 +1,213 @@
+import { describe, expect, it } from '@jest/globals';
+import { systemFileSystem } from '../../../src/base/file-system.ts';
+import { LIMITS } from '../../../src/base/limits.ts';
+import {
+  type LevelHandle,
+  type LevelOptions,
+  openLevel,
+} from '../../../src/storage/blob-store/level/handle.ts';
+import { pattern, same } from '../../contract/blob-store.ts';
+import { openStore, temporaryDirectory } from './open-level.ts';
+
+const ioError = Object.assign(new Error('IO error: 000003.log: Input/output error'), {
+  code: 'LEVEL_IO_ERROR',
+});
+const fullError = Object.assign(new Error('IO error: 000003.log: No space left on device'), {
+  code: 'LEVEL_IO_ERROR',
+});
+
+type Batch = LevelHandle['batch'];
+
+/** Opens handles whose batches go through `around`; counts the opens. */
+function handles(around: (write: () => Promise<void>, rows: number) => Promise<void>) {
+  const opener = {
+    opens: 0,
+    open: async (path: string, options: LevelOptions): Promise<LevelHandle> => {
+      const level = await openLevel(path, options);
+      opener.opens++;
+      const batch = level.batch.bind(level) as (...args: unknown[]) => Promise<void>;
+      level.batch = ((...args: unknown[]) =>
+        around(() => batch(...args), (args[0] as unknown[]).length)) as Batch;
+      return level;
+    },
+  };
+  return opener;
+}
+
+describe('a failed write', () => {
+  it('is unknown, poisons the handle, and the volume is reopened for the next', async () => {
+    let fail = false;
+    const opener = handles((write) => (fail ? Promise.reject(ioError) : write()));
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open });
+    await store.put('raw/a/1', pattern(100));
+    fail = true;
+    const late = store.put('raw/a/3', pattern(100));
+    const cas = store.casRoot('raw/a/r', null, pattern(5));
+    await expect(store.put('raw/a/2', pattern(100))).rejects.toThrow(/write_unknown/);
+    await expect(late).rejects.toThrow(/write_unknown/);
+    expect(await cas).toEqual({ outcome: 'unknown' });
+    fail = false;
+    expect(await store.get('raw/a/2')).toBeNull();
+    expect(opener.opens).toBe(2);
+    expect(same(await store.get('raw/a/1'), pattern(100))).toBe(true);
+    await store.put('raw/a/2', pattern(100));
+    expect(same(await store.get('raw/a/2'), pattern(100))).toBe(true);
+    expect(opener.opens).toBe(2);
+    expect(store.stats().pendingPuts).toBe(0);
+  });
+
+  it('that landed all the same is found after the reopening', async () => {
+    let fail = true;
+    const opener = handles(async (write) => {
+      await write();
+      if (fail) throw ioError;
+    });
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open });
+    await expect(store.put('raw/a/1', pattern(100))).rejects.toThrow(/write_unknown/);
+    expect(same(await store.get('raw/a/1'), pattern(100))).toBe(true);
+    expect(await store.casRoot('raw/a/r', null, pattern(5))).toEqual({ outcome: 'unknown' });
+    fail = false;
+    expect((await store.readRoot('raw/a/r'))?.bytes).toEqual(pattern(5));
+  });
+
+  it('takes the writes behind it along and lets no later one by', async () => {
+    const gate: (() => void)[] = [];
+    let batches = 0;
+    const opener = handles(async (write) => {
+      batches++;
+      if (batches === 1) {
+        await new Promise<void>((resolve) => {
+          gate.push(resolve);
+        });
+        throw ioError;
+      }
+      await write();
+    });
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open });
+    const first = store.put('raw/a/1', pattern(9)).catch(String);
+    while (gate.length === 0) await new Promise(setImmediate);
+    const second = store.put('raw/a/2', pattern(9)).catch(String);
+    await new Promise(setImmediate);
+    expect(store.stats().pendingPuts).toBe(2);
+    gate[0]?.();
+    expect(await first).toMatch(/write_unknown/);
+    expect(await second).toMatch(/write_unknown.*takes no writes/);
+    expect(batches).toBe(1);
+    await store.put('raw/a/2', pattern(9));
+    expect(await store.get('raw/a/1')).toBeNull();
+  });
+
+  it('in the middle of a large blob leaves nothing to be seen', async () => {
+    let left = 1;
+    const opener = handles((write) => (left-- === 0 ? Promise.reject(ioError) : write()));
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open });
+    const blob = pattern(2 * LIMITS.storeBatchBytes + 1);
+    await expect(store.put('raw/a/1', blob, ['raw/a/u/1'])).rejects.toThrow(/write_unknown/);
+    expect(await store.get('raw/a/1')).toBeNull();
+    expect(await store.list('')).toEqual([]);
+    expect(await store.hasMarkers(['raw/a/u/1'])).toEqual([false]);
+    await store.put('raw/a/1', blob, ['raw/a/u/1']);
+    expect(same(await store.get('raw/a/1'), blob)).toBe(true);
+  });
+
+  it('for lack of space stops all writes, not the reads, until there is space again', async () => {
+    let full = false;
+    const opener = handles((write) => (full ? Promise.reject(fullError) : write()));
+    const fs = { ...systemFileSystem, freeBytes: async () => (full ? 4096 : 1e12) };
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open, fs });
+    await store.put('raw/a/1', pattern(100));
+    await store.put('raw/b/1', pattern(100));
+    full = true;
+    await expect(store.put('raw/a/2', pattern(100))).rejects.toThrow(/storage_full/);
+    await expect(store.put('raw/a/2', pattern(100))).rejects.toThrow(
+      /storage_full.*4096 bytes free/,
+    );
+    await expect(store.put('raw/b/2', pattern(100))).rejects.toThrow(/storage_full/);
+    await expect(store.put('raw/c/2', pattern(100))).rejects.toThrow(/storage_full/);
+    expect(same(await store.get('raw/a/1'), pattern(100))).toBe(true);
+    expect(opener.opens).toBe(2);
+    expect(await store.listVolumes('raw')).toEqual(['raw/a', 'raw/b']);
+    full = false;
+    await store.put('raw/a/2', pattern(100));
+    await store.put('raw/c/2', pattern(100));
+    expect(opener.opens).toBe(4);
+    expect((await store.list('raw/')).length).toBe(4);
+  });
+
+  it('while a volume is made leaves no volume behind', async () => {
+    const steps = [
+      ['writeFile', 'new-'],
+      ['syncFile', 'new-'],
+      ['syncDirectory', 'new-'],
+      ['rename', 'new-'],
+      ['syncDirectory', 'volumes/raw'],
+      ['mkdir', 'volumes/raw'],
+    ] as const;
+    for (const [step, place] of steps) {
+      let fail = false;
+      const fs = {
+        ...systemFileSystem,
+        [step]: (...args: [string, string & Uint8Array]) =>
+          fail && args[0].includes(place)
+            ? Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }))
+            : systemFileSystem[step](...args),
+      };
+      const path = await temporaryDirectory();
+      const store = await openStore(path, { fs });
+      fail = true;
+      await expect(store.put('raw/a/1', pattern(9))).rejects.toThrow(
+        /write_unknown: creating raw\/a/,
+      );
+      expect(await store.listVolumes('raw')).toEqual([]);
+      const left = await systemFileSystem.readdir(`${path}/volumes/raw`).catch(() => []);
+      expect(left).toEqual([]);
+      fail = false;
+      await store.put('raw/a/1', pattern(9));
+      expect(same(await store.get('raw/a/1'), pattern(9))).toBe(true);
+    }
+  });
+
+  it('is not what many writes make: those that wait share one batch, up to its size', async () => {
+    const sizes: number[] = [];
+    const opener = handles((write, rows) => {
+      sizes.push(rows);
+      return write();
+    });
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open });
+    await store.put('raw/a/0', pattern(9));
+    const puts = Array.from({ length: 50 }, (_, i) => store.put(`raw/a/${i}`, pattern(9)));
+    await Promise.all(puts);
+    expect(sizes.length).toBeLessThanOrEqual(3);
+    sizes.length = 0;
+    const big = pattern(LIMITS.storeBatchBytes / 2 - 1_000);
+    await Promise.all([1, 2, 3, 4].map((i) => store.put(`raw/a/big${i}`, big)));
+    expect(sizes.length).toBe(2);
+    expect(store.stats().bytesWritten).toBeGreaterThan(4 * big.byteLength);
+  });
+
+  it('is spared the server where too much waits already', async () => {
+    const gate: (() => void)[] = [];
+    const opener = handles(async (write) => {
+      await new Promise<void>((resolve) => {
+        gate.push(resolve);
+      });
+      await write();
+    });
+    const store = await openStore(await temporaryDirectory(), { openHandle: opener.open });
+    const chunk = new Uint8Array(LIMITS.storeBatchBytes - 65_536);
+    const puts: Promise<unknown>[] = [];
+    for (
+      let i = 0;
+      i * chunk.byteLength < LIMITS.storeQueueBytes + 2 * LIMITS.storeBatchBytes;
+      i++
+    ) {
+      puts.push(store.put(`raw/a/${i}`, chunk).then(() => 'stored', String));
+    }
+    while (gate.length === 0) await new Promise(setImmediate);
+    expect(await Promise.race(puts)).toMatch(/overloaded/);
+    const open = setInterval(() => gate.shift()?.(), 1);
+    const outcomes = await Promise.all(puts);
+    clearInterval(open);
+    expect(outcomes.filter((outcome) => outcome === 'stored').length).toBeGreaterThan(20);
+  });
+});
