@@ -64,7 +64,11 @@ const other = nameTreeOf(source, randomSums(3));
 console.log(`${STACKS} stacks, ${tree.parent.length} nodes, ${tree.names.length} names`);
 
 const prune = (one) => pruneTree({ ...one, sides: [one.self], totals: [one.total] }, MAX_NODES);
-const pruned = measure('scatter, totals, threshold, prune', () => prune(nameTreeOf(source, sums)), options);
+const pruned = measure(
+  'scatter, totals, threshold, prune',
+  () => prune(nameTreeOf(source, sums)),
+  options,
+);
 const encoded = measure(
   'the same and encode',
   () => encodeFlameGraph(nameTreeOf(source, sums), MAX_NODES),

@@ -38,8 +38,7 @@ export function oracleTree(sides: readonly (readonly Stack[])[]): OracleNode {
   return root;
 }
 
-const largest = (values: readonly bigint[]): bigint =>
-  values.reduce((a, b) => (a > b ? a : b), 0n);
+const largest = (values: readonly bigint[]): bigint => values.reduce((a, b) => (a > b ? a : b), 0n);
 
 /** Prunes in place by the rule of 6.6. */
 export function pruneOracle(root: OracleNode, maxNodes: number): void {
@@ -105,6 +104,10 @@ export function oracleAnswer(root: OracleNode): { names: string[]; levels: bigin
       for (const [side, total] of child.total.entries()) at[side] = (at[side] ?? 0n) + total;
     }
   };
-  place(root, 0, root.total.map(() => 0n));
+  place(
+    root,
+    0,
+    root.total.map(() => 0n),
+  );
   return { names, levels };
 }

@@ -15,7 +15,9 @@ const MAX_SELF = 4;
  * needs both.
  */
 export function encodeFlameGraph(tree: NameTree, maxNodes: number): EncodedMessage {
-  const pruned = pruneTree({ ...tree, sides: [tree.self] }, maxNodes);
+  const { names: texts, parent, name, self: own } = tree;
+  const totals = tree.total === undefined ? undefined : [tree.total];
+  const pruned = pruneTree({ names: texts, parent, name, sides: [own], totals }, maxNodes);
   const [{ self, total }] = pruned.sides as [(typeof pruned.sides)[number]];
   const { names, indexOf } = nameOrder(pruned);
   const writer = new ProtoWriter();

@@ -1,27 +1,18 @@
-/** Some UTF-16 unit of a surrogate pair or above: where unit order and byte order differ. */
-const ABOVE_SURROGATES = /[\uD800-\uFFFF]/;
-
 /**
  * Order of two texts by their UTF-8 bytes (= by code points): what "sorted" means in every answer.
  * Plain `<` compares UTF-16 units, which puts U+FFFD after an emoji.
  */
 export function compareText(a: string, b: string): number {
-  if (a === b) return 0;
-  if (ABOVE_SURROGATES.test(a) && ABOVE_SURROGATES.test(b)) return compareCodePoints(a, b);
-  return a < b ? -1 : 1;
-}
-
-/** The distinct texts in byte order. */
-export function sortedTexts(texts: Iterable<string>): string[] {
-  return [...new Set(texts)].sort(compareText);
-}
-
-function compareCodePoints(a: string, b: string): number {
   const size = Math.min(a.length, b.length);
   let at = 0;
   while (at < size && a.charCodeAt(at) === b.charCodeAt(at)) at++;
   if (at === size) return a.length - b.length;
   return rank(a.charCodeAt(at)) - rank(b.charCodeAt(at));
+}
+
+/** The distinct texts in byte order. */
+export function sortedTexts(texts: Iterable<string>): string[] {
+  return [...new Set(texts)].sort(compareText);
 }
 
 /** Lifts surrogates above the rest of the basic plane, where their code points are. */

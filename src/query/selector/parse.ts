@@ -49,7 +49,10 @@ function parseMetricName(scanner: Scanner, matchers: Matcher[]): void {
 function parseMatchers(scanner: Scanner, matchers: Matcher[]): void {
   while (scanner.takeAny(['}']) === undefined) {
     if (matchers.length === LIMITS.matchersMax) {
-      throw new TephraError('selector_too_large', `expected at most ${LIMITS.matchersMax} matchers`);
+      throw new TephraError(
+        'selector_too_large',
+        `expected at most ${LIMITS.matchersMax} matchers`,
+      );
     }
     matchers.push(parseMatcher(scanner));
     if (scanner.takeAny([',']) === undefined) {

@@ -120,11 +120,7 @@ export class Scanner {
     const simple = SIMPLE_ESCAPES.get(kind);
     if (simple !== undefined) return simple;
     const digits =
-      kind === 'u'
-        ? this.#take(FOUR_DIGITS)
-        : kind === 'U'
-          ? this.#take(EIGHT_DIGITS)
-          : undefined;
+      kind === 'u' ? this.#take(FOUR_DIGITS) : kind === 'U' ? this.#take(EIGHT_DIGITS) : undefined;
     const code = Number.parseInt(digits ?? '', 16);
     const valid = code < 0xd800 || (code > 0xdfff && code <= 0x10ffff);
     return valid ? String.fromCodePoint(code) : this.fail('a valid escape sequence', at);

@@ -7,10 +7,7 @@ import { type Steps, stepsOf } from './steps.ts';
  * Joins the parts of all hosts into the answer: sums or averages as doubles, the `limit` groups with
  * the largest sums, sorted by labels; steps without a profile are left out.
  */
-export function finishSeries(
-  parts: readonly SeriesPart[],
-  request: SeriesRequest,
-): SeriesAnswer[] {
+export function finishSeries(parts: readonly SeriesPart[], request: SeriesRequest): SeriesAnswer[] {
   const steps = stepsOf(request);
   const byKey = new Map<string, SeriesGroup[]>();
   for (const group of parts.flatMap(({ groups }) => groups)) {

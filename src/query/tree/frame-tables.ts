@@ -28,8 +28,7 @@ export class FrameTables {
   /** A function from frame ids of `source` to frame indices of these tables; remembers its answers. */
   from(source: FrameTablesSource): (frame: number) => number {
     const texts = new Map<number, number>();
-    const text = (id: number): number =>
-      remembered(texts, id, () => this.#string(source.text(id)));
+    const text = (id: number): number => remembered(texts, id, () => this.#string(source.text(id)));
     const functions = new Map<number, number>();
     const fn = (id: number): number =>
       remembered(functions, id, () => {

@@ -37,6 +37,11 @@ export function toWide(lanes: Lanes): WideLanes {
   return wide;
 }
 
+/** Whether element `at` is not 0. */
+export function isSet({ lo, hi }: Lanes, at: number): boolean {
+  return lo[at] !== 0 || (hi !== undefined && hi[at] !== 0);
+}
+
 /** The value of element `at`, exactly. */
 export function laneValue(lanes: Lanes, at: number): bigint {
   const hi = lanes.hi?.[at] ?? 0;
@@ -75,6 +80,7 @@ export function totalsOf(parent: Int32Array, self: Lanes): Lanes {
     const total = self.lo.slice();
     for (let i = total.length - 1; i > 0; i--) {
       const value = total[i] as number;
+      if (value === 0) continue;
       const above = parent[i] as number;
       total[above] = (total[above] as number) + value;
     }

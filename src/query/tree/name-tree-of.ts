@@ -1,6 +1,6 @@
 import { SIDE_NAMES } from '../../storage/dictionary/name-tree.ts';
 import { foldEqualNames } from './join.ts';
-import { addWide, createWide, type Lanes, needsWide, toWide } from './lanes.ts';
+import { addWide, createWide, isSet, type Lanes, needsWide, toWide, totalsOf } from './lanes.ts';
 import { type NameTree, ROOT_NAME } from './name-tree.ts';
 
 /** What a dictionary knows of function names: see `Dictionary` in src/storage/dictionary. */
@@ -18,79 +18,133 @@ export interface NameSource {
 
 /** The tree of one dictionary's stack sums; only nodes with weight in or under them. */
 export function nameTreeOf(source: NameSource, sums: Lanes): NameTree {
-  const nodes = source.nameTree();
-  const { count, parent, ofStack } = nodes;
-  const stackCount = Math.min(sums.lo.length, ofStack.length);
-  const alive = new Uint8Array(count);
-  for (let s = 0; s < stackCount; s++) {
-    if (sums.lo[s] !== 0 || (sums.hi !== undefined && sums.hi[s] !== 0)) {
-      alive[ofStack[s] as number] = 1;
-    }
-  }
-  let kept = 1;
-  let nameEnd = 0;
-  let sideEnd = 0;
-  for (let i = count - 1; i >= 0; i--) {
-    if (alive[i] === 0) continue;
-    kept++;
-    const above = parent[i] as number;
-    if (above >= 0) alive[above] = 1;
-    const name = nodes.name[i] as number;
-    if (name >= SIDE_NAMES) sideEnd = Math.max(sideEnd, name - SIDE_NAMES + 1);
-    else if (name >= nameEnd) nameEnd = name + 1;
-  }
-  const names = [ROOT_NAME];
-  // Side names are made for frames without symbols; they are numbered on their own.
-  const nameOf = new Uint32Array(nameEnd + sideEnd);
-  const idOf = new Uint32Array(count);
-  const parents = new Int32Array(kept);
-  const nodeNames = new Uint32Array(kept);
+  const { count, parent, name, ofStack } = source.nameTree();
+  // With the root in front, node i of the dictionary is i + 1.
+  const parents = new Int32Array(count + 1);
+  for (let i = 0; i < count; i++) parents[i + 1] = (parent[i] as number) + 1;
   parents[0] = -1;
-  // Several ids may have one text: a name that was made for an address and a function called so, or
-  // bytes that are no UTF-8.
-  let doubtful = sideEnd > 0;
-  let next = 1;
-  for (let i = 0; i < count; i++) {
-    if (alive[i] === 0) continue;
-    const above = parent[i] as number;
-    const name = nodes.name[i] as number;
-    const slot = name >= SIDE_NAMES ? name - SIDE_NAMES + nameEnd : name;
-    let index = nameOf[slot] as number;
-    if (index === 0) {
-      const text = source.nameText(name);
-      doubtful ||= text.includes('\uFFFD');
-      index = names.push(text) - 1;
-      nameOf[slot] = index;
-    }
-    parents[next] = above < 0 ? 0 : (idOf[above] as number);
-    nodeNames[next] = index;
-    idOf[i] = next++;
-  }
-  const self = scatter(sums, ofStack, idOf, kept);
-  const tree = { names, parent: parents, name: nodeNames, self };
-  return doubtful && new Set(names).size < names.length ? foldEqualNames(tree) : tree;
+  const self = scatter(sums, ofStack, count + 1);
+  const whole = { parent: parents, name, self, total: totalsOf(parents, self) };
+  return named(source, dropWeightless(whole));
 }
 
-function scatter(sums: Lanes, ofStack: Uint32Array, idOf: Uint32Array, count: number): Lanes {
+/** A tree whose names are ids of the dictionary, without one for the root. */
+interface Unnamed {
+  readonly parent: Int32Array;
+  /** Name id of node i + 1. */
+  readonly name: Uint32Array;
+  readonly self: Lanes;
+  readonly total: Lanes;
+}
+
+/** Own values of the nodes; the sums of stacks that end in one node are added up. */
+function scatter(sums: Lanes, ofStack: Uint32Array, count: number): Lanes {
   const stackCount = Math.min(sums.lo.length, ofStack.length);
-  const { lo, hi } = sums;
   if (!needsWide([sums])) {
+    const { lo } = sums;
     const self = new Float64Array(count);
     for (let s = 0; s < stackCount; s++) {
       const value = lo[s] as number;
       if (value === 0) continue;
-      const id = idOf[ofStack[s] as number] as number;
-      self[id] = (self[id] as number) + value;
+      const node = (ofStack[s] as number) + 1;
+      self[node] = (self[node] as number) + value;
     }
     return { lo: self, hi: undefined };
   }
+  const { lo, hi } = toWide(sums);
   const self = createWide(count);
-  const wide = hi === undefined ? toWide(sums) : { lo, hi };
   for (let s = 0; s < stackCount; s++) {
-    const low = wide.lo[s] as number;
-    const high = wide.hi[s] as number;
-    // Stacks without weight may end in nodes that were not kept.
-    if (low !== 0 || high !== 0) addWide(self, idOf[ofStack[s] as number] as number, high, low);
+    if (isSet({ lo, hi }, s)) {
+      addWide(self, (ofStack[s] as number) + 1, hi[s] as number, lo[s] as number);
+    }
   }
   return self;
+}
+
+function dropWeightless(tree: Unnamed): Unnamed {
+  const { parent, total } = tree;
+  let kept = 1;
+  for (let i = 1; i < parent.length; i++) if (isSet(total, i)) kept++;
+  if (kept === parent.length) return tree;
+  const idOf = new Uint32Array(parent.length);
+  const nodeOf = new Uint32Array(kept);
+  const parents = new Int32Array(kept);
+  const names = new Uint32Array(kept - 1);
+  parents[0] = -1;
+  let next = 1;
+  for (let i = 1; i < parent.length; i++) {
+    if (!isSet(total, i)) continue;
+    parents[next] = idOf[parent[i] as number] as number;
+    names[next - 1] = tree.name[i - 1] as number;
+    nodeOf[next] = i;
+    idOf[i] = next++;
+  }
+  const gather = ({ lo, hi }: Lanes): Lanes => ({
+    lo: gatherLane(lo, nodeOf),
+    hi: hi === undefined ? undefined : gatherLane(hi, nodeOf),
+  });
+  return { parent: parents, name: names, self: gather(tree.self), total: gather(total) };
+}
+
+function gatherLane(lane: Float64Array, from: Uint32Array): Float64Array {
+  const picked = new Float64Array(from.length);
+  for (let i = 0; i < from.length; i++) picked[i] = lane[from[i] as number] as number;
+  return picked;
+}
+
+/** Numbers the names from 1 in order of first use and fetches their texts. */
+function named(source: NameSource, { parent, name: ids, self, total }: Unnamed): NameTree {
+  const count = parent.length;
+  const { slots, slotCount, hasSideNames } = slotsOf(ids, count - 1);
+  const { name, firsts } = numberNames(slots, slotCount, count);
+  const names = [ROOT_NAME];
+  for (let n = 0; n < firsts.length; n++) {
+    names.push(source.nameText(ids[(firsts[n] as number) - 1] as number));
+  }
+  const tree = { names, parent, name, self, total };
+  // A function may have the name that was made for an address: then two nodes are one.
+  return hasSideNames && new Set(names).size < names.length ? foldEqualNames(tree) : tree;
+}
+
+/** Name ids close together: names beside the string table, which have ids of their own, at its end. */
+function slotsOf(
+  ids: Uint32Array,
+  count: number,
+): { readonly slots: Uint32Array; readonly slotCount: number; readonly hasSideNames: boolean } {
+  let plainEnd = 0;
+  let sideEnd = 0;
+  for (let i = 0; i < count; i++) {
+    const signed = (ids[i] as number) | 0;
+    if (signed >= plainEnd) plainEnd = signed + 1;
+    else if (signed < 0) sideEnd = Math.max(sideEnd, (signed & SIDE_MASK) + 1);
+  }
+  if (sideEnd === 0) return { slots: ids, slotCount: plainEnd, hasSideNames: false };
+  const slots = ids.map((id) => (id < SIDE_NAMES ? id : (id & SIDE_MASK) + plainEnd));
+  return { slots, slotCount: plainEnd + sideEnd, hasSideNames: true };
+}
+
+/** SIDE_NAMES is the sign bit of a 32-bit number; this is the rest. */
+const SIDE_MASK = SIDE_NAMES - 1;
+
+/** The number of each node's name, and the first node of each name. */
+function numberNames(
+  slots: Uint32Array,
+  slotCount: number,
+  count: number,
+): { readonly name: Uint32Array; readonly firsts: Uint32Array } {
+  const numberOf = new Uint32Array(slotCount);
+  const firsts = new Uint32Array(Math.min(slotCount, count));
+  const name = new Uint32Array(count);
+  let numbered = 0;
+  for (let i = 1; i < count; i++) {
+    const slot = slots[i - 1] as number;
+    let number = numberOf[slot] as number;
+    if (number === 0) {
+      firsts[numbered++] = i;
+      number = numbered;
+      numberOf[slot] = number;
+    }
+    name[i] = number;
+  }
+  return { name, firsts: firsts.subarray(0, numbered) };
 }

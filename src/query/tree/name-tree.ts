@@ -12,6 +12,8 @@ export interface NameTree {
   readonly name: Uint32Array;
   /** Value of the samples that end in the node; one lane only where all of them sum to < 2^53. */
   readonly self: Lanes;
+  /** Own value and everything below, where it is known already: saves a sweep. */
+  readonly total?: Lanes | undefined;
 }
 
 /** The name of every root. */

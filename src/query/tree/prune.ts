@@ -1,5 +1,13 @@
 import { compareText } from '../labels/text-order.ts';
-import { addWide, createWide, type Lanes, totalsOf, TWO_32, type WideLanes } from './lanes.ts';
+import {
+  addWide,
+  createWide,
+  type Lanes,
+  totalsOf,
+  toWide,
+  TWO_32,
+  type WideLanes,
+} from './lanes.ts';
 import { rankedValue, type WideValue } from './threshold.ts';
 
 /** The name of the node that stands for the folded children of its parent. */
@@ -12,6 +20,8 @@ export interface SidedTree {
   readonly name: Uint32Array;
   /** Own values, one column a side. */
   readonly sides: readonly Lanes[];
+  /** Totals of the sides, where they are known already. */
+  readonly totals?: readonly Lanes[] | undefined;
 }
 
 /** What is left of a tree: at most the budget (and ties) plus one `other` for each parent. */
@@ -33,84 +43,105 @@ export interface PrunedTree {
  */
 export function pruneTree(tree: SidedTree, maxNodes: number): PrunedTree {
   const { parent } = tree;
-  const totals = tree.sides.map((self) => totalsOf(parent, self));
+  const totals = tree.totals ?? tree.sides.map((self) => totalsOf(parent, self));
   const ranks = totals.length === 1 ? (totals[0] as Lanes) : larger(totals);
-  const keptOf = new Int32Array(parent.length).fill(-1);
-  const keptCount = markKept(ranks, rankedValue(ranks, maxNodes), keptOf);
-  const otherOf = new Int32Array(keptCount);
-  let count = keptCount;
-  for (let i = 1; i < parent.length; i++) {
-    if ((keptOf[i] as number) >= 0) continue;
-    const above = keptOf[parent[i] as number] as number;
-    if (above >= 0 && otherOf[above] === 0 && isSet(ranks, i)) otherOf[above] = count++;
+  const { kept, folded, idOf } = choose(parent, ranks, rankedValue(ranks, maxNodes));
+  const otherOf = new Uint32Array(kept.length);
+  // Where the total of each folded node goes.
+  const target = new Uint32Array(folded.length);
+  let count = kept.length;
+  for (let i = 0; i < folded.length; i++) {
+    const above = (idOf[parent[folded[i] as number] as number] as number) - 1;
+    let other = otherOf[above] as number;
+    if (other === 0) {
+      other = count++;
+      otherOf[above] = other;
+    }
+    target[i] = other;
   }
   const name = new Uint32Array(count);
   const parents = new Int32Array(count);
-  const otherName = count === keptCount ? -1 : tree.names.indexOf(OTHER_NAME, 1);
-  const names = count > keptCount && otherName < 0 ? [...tree.names, OTHER_NAME] : tree.names;
-  for (let i = 0; i < parent.length; i++) {
-    const id = keptOf[i] as number;
-    if (id < 0) continue;
-    name[id] = tree.name[i] as number;
-    parents[id] = i === 0 ? -1 : (keptOf[parent[i] as number] as number);
+  const known = folded.length === 0 ? -1 : tree.names.indexOf(OTHER_NAME, 1);
+  const names = folded.length > 0 && known < 0 ? [...tree.names, OTHER_NAME] : tree.names;
+  for (let id = 0; id < kept.length; id++) {
+    const node = kept[id] as number;
+    name[id] = tree.name[node] as number;
+    parents[id] = id === 0 ? -1 : (idOf[parent[node] as number] as number) - 1;
     const other = otherOf[id] as number;
     if (other === 0) continue;
-    name[other] = otherName < 0 ? names.length - 1 : otherName;
+    name[other] = known < 0 ? names.length - 1 : known;
     parents[other] = id;
   }
-  const sides = tree.sides.map((self, s) =>
-    foldSide(parent, self, totals[s] as Lanes, keptOf, otherOf, count),
-  );
-  return { names, name, sides, ...childLists(parents, name, names, keptCount) };
+  const sides = tree.sides.map((self, s) => {
+    const total = totals[s] as Lanes;
+    return {
+      self: pick(self, kept, total, folded, target, count),
+      total: pick(total, kept, total, folded, target, count),
+    };
+  });
+  return { names, name, sides, ...childLists(parents, name, names, kept.length) };
 }
 
-/** Numbers the nodes at or over the threshold in `keptOf`; a parent weighs at least its child. */
-function markKept(ranks: Lanes, threshold: WideValue, keptOf: Int32Array): number {
-  const { lo, hi } = ranks;
-  let kept = 1;
-  keptOf[0] = 0;
-  if (hi === undefined) {
-    const least = threshold.hi * TWO_32 + threshold.lo;
-    for (let i = 1; i < lo.length; i++) if ((lo[i] as number) >= least) keptOf[i] = kept++;
-    return kept;
-  }
-  for (let i = 1; i < lo.length; i++) {
-    const high = hi[i] as number;
-    if (high > threshold.hi || (high === threshold.hi && (lo[i] as number) >= threshold.lo)) {
-      keptOf[i] = kept++;
+interface Choice {
+  /** Nodes that stay, ascending; the first is the root. */
+  readonly kept: Uint32Array;
+  /** Nodes under the threshold, with weight, whose parent stays. */
+  readonly folded: Uint32Array;
+  /** Place in `kept` + 1 of each node that stays, 0 for the others. */
+  readonly idOf: Uint32Array;
+}
+
+/** Finds the nodes at or over the threshold; a parent weighs at least as much as its child. */
+function choose(parent: Int32Array, { lo, hi }: Lanes, threshold: WideValue): Choice {
+  const count = parent.length;
+  const idOf = new Uint32Array(count);
+  const kept = new Uint32Array(count);
+  const folded = new Uint32Array(count);
+  const least = threshold.hi * TWO_32 + threshold.lo;
+  let keptCount = 1;
+  let foldedCount = 0;
+  idOf[0] = 1;
+  for (let i = 1; i < count; i++) {
+    const low = lo[i] as number;
+    const high = hi === undefined ? 0 : (hi[i] as number);
+    const stays =
+      hi === undefined
+        ? low >= least
+        : high > threshold.hi || (high === threshold.hi && low >= threshold.lo);
+    if (stays) {
+      kept[keptCount++] = i;
+      idOf[i] = keptCount;
+    } else if (idOf[parent[i] as number] !== 0 && (low !== 0 || high !== 0)) {
+      folded[foldedCount++] = i;
     }
   }
-  return kept;
+  return { kept: kept.subarray(0, keptCount), folded: folded.subarray(0, foldedCount), idOf };
 }
 
-function isSet(lanes: Lanes, at: number): boolean {
-  return lanes.lo[at] !== 0 || (lanes.hi !== undefined && lanes.hi[at] !== 0);
-}
-
-/** Values of one side after folding. */
-function foldSide(
-  parent: Int32Array,
-  self: Lanes,
+/** One column after pruning: that of the nodes that stay, and the totals of the folded ones. */
+function pick(
+  column: Lanes,
+  kept: Uint32Array,
   total: Lanes,
-  keptOf: Int32Array,
-  otherOf: Int32Array,
+  folded: Uint32Array,
+  target: Uint32Array,
   count: number,
-): { readonly self: WideLanes; readonly total: WideLanes } {
-  const side = { self: createWide(count), total: createWide(count) };
-  for (let i = 0; i < parent.length; i++) {
-    const id = keptOf[i] as number;
-    if (id >= 0) {
-      addLane(side.self, id, self, i);
-      addLane(side.total, id, total, i);
-      continue;
+): WideLanes {
+  if (column.hi === undefined && total.hi === undefined) {
+    const values = new Float64Array(count);
+    for (let i = 0; i < kept.length; i++) values[i] = column.lo[kept[i] as number] as number;
+    for (let i = 0; i < folded.length; i++) {
+      const at = target[i] as number;
+      values[at] = (values[at] as number) + (total.lo[folded[i] as number] as number);
     }
-    const above = keptOf[parent[i] as number] as number;
-    const other = above < 0 ? 0 : (otherOf[above] as number);
-    if (other === 0) continue;
-    addLane(side.self, other, total, i);
-    addLane(side.total, other, total, i);
+    return toWide({ lo: values, hi: undefined });
   }
-  return side;
+  const values = createWide(count);
+  for (let i = 0; i < kept.length; i++) addLane(values, i, column, kept[i] as number);
+  for (let i = 0; i < folded.length; i++) {
+    addLane(values, target[i] as number, total, folded[i] as number);
+  }
+  return values;
 }
 
 function addLane(sum: WideLanes, at: number, lanes: Lanes, i: number): void {
@@ -168,13 +199,40 @@ function childLists(
     children[at] = i;
     filled[above] = at + 1;
   }
-  const textOf = (id: number): string => names[name[id] as number] as string;
   for (let i = 0; i < count; i++) {
     const start = childStart[i] as number;
     let end = childStart[i + 1] as number;
     if (end - start < 2) continue;
     if ((children[end - 1] as number) >= keptCount) end--;
-    children.subarray(start, end).sort((a, b) => compareText(textOf(a), textOf(b)));
+    sortByName(children, start, end, name, names);
   }
   return { childStart, children };
+}
+
+/** Most nodes have few children: they are sorted in place. */
+const FEW = 8;
+
+function sortByName(
+  children: Uint32Array,
+  start: number,
+  end: number,
+  name: Uint32Array,
+  names: readonly string[],
+): void {
+  const textOf = (id: number): string => names[name[id] as number] as string;
+  if (end - start > FEW) {
+    children.subarray(start, end).sort((a, b) => compareText(textOf(a), textOf(b)));
+    return;
+  }
+  for (let i = start + 1; i < end; i++) {
+    const child = children[i] as number;
+    const text = textOf(child);
+    let at = i;
+    for (; at > start; at--) {
+      const before = children[at - 1] as number;
+      if (compareText(textOf(before), text) < 0) break;
+      children[at] = before;
+    }
+    children[at] = child;
+  }
 }

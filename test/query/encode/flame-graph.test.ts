@@ -19,7 +19,12 @@ function flameGraph(tree: NameTree, maxNodes = 8192) {
   const { flamegraph } = fromBinary(SelectMergeStacktracesResponseSchema, bytes);
   if (flamegraph === undefined) throw new TypeError('no flame graph');
   const levels = flamegraph.levels.map(({ values }) => values.map(String).join(','));
-  return { ...flamegraph, levels, values: flamegraph.levels.map(({ values }) => values), saturated };
+  return {
+    ...flamegraph,
+    levels,
+    values: flamegraph.levels.map(({ values }) => values),
+    saturated,
+  };
 }
 
 function diff(left: NameTree, right: NameTree, maxNodes = 8192) {
@@ -27,7 +32,12 @@ function diff(left: NameTree, right: NameTree, maxNodes = 8192) {
   const { flamegraph } = fromBinary(DiffResponseSchema, bytes);
   if (flamegraph === undefined) throw new TypeError('no flame graph');
   const levels = flamegraph.levels.map(({ values }) => values.map(String).join(','));
-  return { ...flamegraph, levels, values: flamegraph.levels.map(({ values }) => values), saturated };
+  return {
+    ...flamegraph,
+    levels,
+    values: flamegraph.levels.map(({ values }) => values),
+    saturated,
+  };
 }
 
 /** Few names, so that paths and ties repeat; some sort differently as UTF-16 and as UTF-8. */
@@ -92,15 +102,19 @@ describe('encodeFlameGraph', () => {
 
   it('is the answer of a naive tree, for any stacks, parts and budget', () => {
     fc.assert(
-      fc.property(fc.array(stacks, { maxLength: 4 }), fc.integer({ min: 1, max: 30 }), (parts, max) => {
-        const answer = flameGraph(joinNameTrees(parts.map(treeOf)), max);
-        const oracle = oracleTree([parts.flat()]);
-        pruneOracle(oracle, max);
-        const expected = oracleAnswer(oracle);
-        expect(answer.names).toEqual(expected.names);
-        expect(answer.values).toEqual(expected.levels);
-        expect(answer.total).toBe(oracle.total[0]);
-      }),
+      fc.property(
+        fc.array(stacks, { maxLength: 4 }),
+        fc.integer({ min: 1, max: 30 }),
+        (parts, max) => {
+          const answer = flameGraph(joinNameTrees(parts.map(treeOf)), max);
+          const oracle = oracleTree([parts.flat()]);
+          pruneOracle(oracle, max);
+          const expected = oracleAnswer(oracle);
+          expect(answer.names).toEqual(expected.names);
+          expect(answer.values).toEqual(expected.levels);
+          expect(answer.total).toBe(oracle.total[0]);
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -6,17 +6,16 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from '@jest/globals';
 import { Profile } from 'pprof-format';
 import { seededRandom } from '../../../src/base/random.ts';
-import { type Profile as ProfileMessage, ProfileSchema } from '../../../src/gen/google/v1/profile_pb.ts';
+import {
+  type Profile as ProfileMessage,
+  ProfileSchema,
+} from '../../../src/gen/google/v1/profile_pb.ts';
 import { parseProfileType } from '../../../src/profile/profile-type.ts';
 import { encodePprof, type PprofHeader } from '../../../src/query/encode/pprof.ts';
 import { frameTreeOf, joinFrameTrees } from '../../../src/query/tree/join-frames.ts';
 import { lanesOf } from '../../../src/query/tree/lanes.ts';
 import { Dictionary } from '../../../src/storage/dictionary/dictionary.ts';
-import {
-  DAMAGED_FRAME,
-  FRAME_INLINED,
-  NO_FUNCTION,
-} from '../../../src/storage/dictionary/rows.ts';
+import { DAMAGED_FRAME, FRAME_INLINED, NO_FUNCTION } from '../../../src/storage/dictionary/rows.ts';
 
 const HEADER: PprofHeader = {
   type: parseProfileType('process_cpu:cpu:nanoseconds:cpu:nanoseconds'),
@@ -47,7 +46,16 @@ function treeOfPicture(stacks: readonly (readonly [picture: string, value: bigin
     const [name = '', line = '0'] = picture.replace('+', '').split(':');
     const text = dictionary.internText(name);
     const fn = dictionary.internFunction(text, dictionary.internText(`_${name}`), file, 3);
-    return dictionary.internFrame(fn, Number(line), 0, binary, build, 0, 0, inlined ? FRAME_INLINED : 0);
+    return dictionary.internFrame(
+      fn,
+      Number(line),
+      0,
+      binary,
+      build,
+      0,
+      0,
+      inlined ? FRAME_INLINED : 0,
+    );
   };
   const sums: bigint[] = [];
   for (const [picture, value] of stacks) {
@@ -113,7 +121,12 @@ describe('encodePprof', () => {
       10_000_000_000n,
     ]);
     expect(
-      profile.mapping.map((m) => [text(m.filename), text(m.buildId), m.hasFunctions, m.hasInlineFrames]),
+      profile.mapping.map((m) => [
+        text(m.filename),
+        text(m.buildId),
+        m.hasFunctions,
+        m.hasInlineFrames,
+      ]),
     ).toEqual(
       expect.arrayContaining([
         ['/bin/app', 'cafe', true, true],
@@ -149,26 +162,35 @@ describe('encodePprof', () => {
       const { sample } = fromBinary(ProfileSchema, bytes);
       return [...sample.flatMap(({ value }) => value), saturated];
     };
-    expect(values([['a', (1n << 53n) + 1n], ['b', most]])).toEqual([(1n << 53n) + 1n, most, false]);
+    expect(
+      values([
+        ['a', (1n << 53n) + 1n],
+        ['b', most],
+      ]),
+    ).toEqual([(1n << 53n) + 1n, most, false]);
     expect(values([['a', most + 1n]])).toEqual([most, true]);
   });
 
   const go = spawnSync('go', ['version']).status === 0;
-  (go ? it : it.skip)(`is read by go tool pprof${go ? '' : ' (skipped: no Go here)'}`, () => {
-    const directory = mkdtempSync(join(tmpdir(), 'tephra-pprof-'));
-    try {
-      const path = join(directory, 'answer.pb');
-      writeFileSync(path, encodePprof(treeOfPicture(STACKS), HEADER).bytes);
-      const { stdout, stderr } = spawnSync('go', ['tool', 'pprof', '-top', '-unit=ns', path], {
-        encoding: 'utf8',
-        env: { ...process.env, PPROF_TMPDIR: directory },
-      });
-      expect(stderr + stdout).toContain('15ns total');
-      expect(stdout).toMatch(/4ns .* work/);
-      expect(stdout).toMatch(/10ns .* main/);
-      expect(stdout).toMatch(/leaf \(inline\)/);
-    } finally {
-      rmSync(directory, { recursive: true });
-    }
-  }, 60_000);
+  (go ? it : it.skip)(
+    `is read by go tool pprof${go ? '' : ' (skipped: no Go here)'}`,
+    () => {
+      const directory = mkdtempSync(join(tmpdir(), 'tephra-pprof-'));
+      try {
+        const path = join(directory, 'answer.pb');
+        writeFileSync(path, encodePprof(treeOfPicture(STACKS), HEADER).bytes);
+        const { stdout, stderr } = spawnSync('go', ['tool', 'pprof', '-top', '-unit=ns', path], {
+          encoding: 'utf8',
+          env: { ...process.env, PPROF_TMPDIR: directory },
+        });
+        expect(stderr + stdout).toContain('15ns total');
+        expect(stdout).toMatch(/4ns .* work/);
+        expect(stdout).toMatch(/10ns .* main/);
+        expect(stdout).toMatch(/leaf \(inline\)/);
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    },
+    60_000,
+  );
 });

@@ -84,7 +84,10 @@ describe('parseSelector', () => {
     ['{a=~"(x{0,1000}){0,1000}"}', 'regex_too_large: '],
     ['{a=~"((a{0,10}){0,10}){0,10}"}', 'regex_too_large: '],
     ['{a=~"x{1001}"}', 'regex_too_large: '],
-    [`{a=~"${'x'.repeat(513)}"}`, 'regex_too_large: expected a pattern of at most 512 bytes, found 513'],
+    [
+      `{a=~"${'x'.repeat(513)}"}`,
+      'regex_too_large: expected a pattern of at most 512 bytes, found 513',
+    ],
     [`{${'a="b",'.repeat(101)}}`, 'selector_too_large: expected at most 100 matchers'],
     [`{a="${'x'.repeat(8_192)}"}`, 'selector_too_large: expected at most 8192 bytes, found 8198'],
   ])('refuses %s', (text, message) => {

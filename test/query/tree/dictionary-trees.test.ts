@@ -29,7 +29,10 @@ function dictionaryOf(stacks: readonly Stack[], seed = 1) {
 
 const stacks: fc.Arbitrary<Stack[]> = fc.array(
   fc.tuple(
-    fc.array(fc.constantFrom('a', 'a@2', 'b', 'total', 'other', 'é'), { minLength: 1, maxLength: 5 }),
+    fc.array(fc.constantFrom('a', 'a@2', 'b', 'total', 'other', 'é'), {
+      minLength: 1,
+      maxLength: 5,
+    }),
     fc.oneof(fc.bigInt(0n, 3n), fc.bigInt(0n, 1n << 60n)),
   ),
   { maxLength: 25 },
@@ -37,7 +40,10 @@ const stacks: fc.Arbitrary<Stack[]> = fc.array(
 
 /** Folded lines of the stacks without line numbers. */
 function expectedLines(all: readonly Stack[]): string[] {
-  const named = all.map(([frames, value]): Stack => [frames.map((f) => f.split('@')[0] ?? ''), value]);
+  const named = all.map(([frames, value]): Stack => [
+    frames.map((f) => f.split('@')[0] ?? ''),
+    value,
+  ]);
   return [...foldedLines(treeOf(named))];
 }
 
@@ -61,7 +67,14 @@ describe('nameTreeOf and joinNameTrees', () => {
     const address = dictionary.internFrame(NO_FUNCTION, 0, 0, file, 0, 0x10, 0, 0);
     const name = dictionary.internText(dictionary.frameName(address));
     const symbol = dictionary.internFrame(
-      dictionary.internFunction(name, 0, 0, 0), 0, 0, 0, 0, 0, 0, 0,
+      dictionary.internFunction(name, 0, 0, 0),
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
+      0,
     );
     for (const frame of [address, symbol]) dictionary.internStack(Uint32Array.of(frame), 0, 1);
     const tree = nameTreeOf(dictionary, lanesOf([1n, 2n]));
@@ -128,18 +141,22 @@ describe('rankedValue', () => {
       fc.bigInt(0n, 1n << 66n),
     );
     fc.assert(
-      fc.property(fc.array(value, { minLength: 1 }), fc.integer({ min: 1, max: 12 }), (all, rank) => {
-        const { hi, lo } = rankedValue(lanesOf([1n << 70n, ...all]), rank);
-        const narrow = all.map((one) => one % 1000n);
-        const ranked = rankedValue(lanesOf([5n, ...narrow]), rank);
-        const expected = (values: bigint[]): bigint => {
-          const sorted = values.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0));
-          const found = values.length <= rank ? 1n : (sorted[rank - 1] as bigint);
-          return found < 1n ? 1n : found;
-        };
-        expect((BigInt(hi) << 32n) + BigInt(lo)).toBe(expected(all));
-        expect((BigInt(ranked.hi) << 32n) + BigInt(ranked.lo)).toBe(expected(narrow));
-      }),
+      fc.property(
+        fc.array(value, { minLength: 1 }),
+        fc.integer({ min: 1, max: 12 }),
+        (all, rank) => {
+          const { hi, lo } = rankedValue(lanesOf([1n << 70n, ...all]), rank);
+          const narrow = all.map((one) => one % 1000n);
+          const ranked = rankedValue(lanesOf([5n, ...narrow]), rank);
+          const expected = (values: bigint[]): bigint => {
+            const sorted = values.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0));
+            const found = values.length <= rank ? 1n : (sorted[rank - 1] as bigint);
+            return found < 1n ? 1n : found;
+          };
+          expect((BigInt(hi) << 32n) + BigInt(lo)).toBe(expected(all));
+          expect((BigInt(ranked.hi) << 32n) + BigInt(ranked.lo)).toBe(expected(narrow));
+        },
+      ),
       { numRuns: 300 },
     );
   });
