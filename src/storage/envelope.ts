@@ -44,7 +44,11 @@ export function writeHeader(writer: ByteWriter, envelope: Envelope): void {
 }
 
 /** Appends the directory and the footer to a file of `writer.size` bytes. */
-export function writeDirectory(writer: ByteWriter, envelope: Envelope, directory: Uint8Array): void {
+export function writeDirectory(
+  writer: ByteWriter,
+  envelope: Envelope,
+  directory: Uint8Array,
+): void {
   const offset = new ByteWriter(4).u32(writer.size).view();
   writer
     .raw(directory)

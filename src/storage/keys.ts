@@ -88,7 +88,7 @@ export function fragmentPrefix(of: {
 }
 
 /** Prefix of all fragments of a raw volume. */
-export function fragmentsOf(volume: string): string {
+function fragmentsOf(volume: string): string {
   return `${volume}/f/`;
 }
 
@@ -151,7 +151,7 @@ export function rootName(dayMs: number, shardCount: number, shard: number): stri
 }
 
 /** Prefix of the roots of a day. */
-export function rootPrefix(dayMs: number): string {
+function rootPrefix(dayMs: number): string {
   return `${minutesVolume(dayMs)}/r/`;
 }
 

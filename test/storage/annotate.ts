@@ -25,7 +25,9 @@ export class Annotator {
     const offset = this.at;
     this.at += size;
     for (let i = 0; i < Math.max(1, part.byteLength); i += 8) {
-      const hex = [...part.subarray(i, i + 8)].map((b) => b.toString(16).padStart(2, '0')).join(' ');
+      const hex = [...part.subarray(i, i + 8)]
+        .map((b) => b.toString(16).padStart(2, '0'))
+        .join(' ');
       const place = (offset + i).toString(16).padStart(4, '0');
       const text = i === 0 ? `${name}${note === '' ? '' : ` ${note}`}` : '';
       this.lines.push(`${place}: ${hex.padEnd(24)} ${text}`.trimEnd());
@@ -71,7 +73,10 @@ export class Annotator {
 
   /** A CRC-32 of `parts`. */
   crc(name: string, ...parts: Uint8Array[]): void {
-    const stored = new DataView(this.bytes.buffer, this.bytes.byteOffset + this.at).getUint32(0, true);
+    const stored = new DataView(this.bytes.buffer, this.bytes.byteOffset + this.at).getUint32(
+      0,
+      true,
+    );
     let computed = 0;
     for (const part of parts) computed = crc32(part, computed);
     if (stored !== computed) throw new Error(`${name}: ${stored} stored, ${computed} computed`);

@@ -4,27 +4,30 @@ import { TephraError } from '../../src/base/errors.ts';
 import type { Entries, Ticks } from '../../src/storage/column/entries.ts';
 
 /** Small numbers mostly, and those around each limit of the formats. */
-export const tick: fc.Arbitrary<bigint> = fc.oneof(
+const tick: fc.Arbitrary<bigint> = fc.oneof(
   { weight: 6, arbitrary: fc.bigInt(0n, 300n) },
   { weight: 1, arbitrary: fc.bigInt(0n, (1n << 64n) - 1n) },
   {
     weight: 1,
     arbitrary: fc.constantFrom(
-      ...[7, 14, 21, 28, 32, 53, 56, 63].flatMap((bits) => [(1n << BigInt(bits)) - 1n, 1n << BigInt(bits)]),
+      ...[7, 14, 21, 28, 32, 53, 56, 63].flatMap((bits) => [
+        (1n << BigInt(bits)) - 1n,
+        1n << BigInt(bits),
+      ]),
       (1n << 64n) - 1n,
     ),
   },
 );
 
 /** Ticks in the form that the engine uses: numbers where all are below 2^53. */
-export function asTicks(ticks: readonly bigint[]): Ticks {
+function asTicks(ticks: readonly bigint[]): Ticks {
   return ticks.every((t) => t < 1n << 53n)
     ? Float64Array.from(ticks, Number)
     : BigUint64Array.from(ticks);
 }
 
 /** Stack ids below `stacksMax`, ascending. */
-export function stackIds(stacksMax: number, length: number): fc.Arbitrary<number[]> {
+function stackIds(stacksMax: number, length: number): fc.Arbitrary<number[]> {
   return fc
     .uniqueArray(fc.nat(stacksMax - 1), { maxLength: length })
     .map((ids) => ids.toSorted((a, b) => a - b));
@@ -59,7 +62,7 @@ export function plain({ stacks, ticks }: Entries): Map<number, bigint[]> {
 }
 
 /** Asserts that `work` throws a TephraError of damage. */
-export function expectDamage(work: () => unknown, where: string): void {
+function expectDamage(work: () => unknown, where: string): void {
   let result: unknown;
   try {
     result = work();

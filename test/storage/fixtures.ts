@@ -174,7 +174,13 @@ export const ROOT: PartitionRoot = {
   gen: 300,
   commit: fromHex('000102030405060708090a0b0c0d0e0f'),
   absorbed: new Map([
-    [7, [[1, 39], [42, 42]]],
+    [
+      7,
+      [
+        [1, 39],
+        [42, 42],
+      ],
+    ],
     [8, [[1, 1]]],
   ]),
   blocks: [

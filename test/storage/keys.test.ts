@@ -27,7 +27,9 @@ test('keys are spelled as the format says', () => {
     'raw/20260314-06/f/20260314-09/03/0000000007/0000000042',
   );
   expect(fragmentPrefix({ arrivalHourMs: HOUR })).toBe('raw/20260314-06/f/20260314-09/');
-  expect(fragmentPrefix({ arrivalHourMs: HOUR, shard: 3 })).toBe('raw/20260314-06/f/20260314-09/03/');
+  expect(fragmentPrefix({ arrivalHourMs: HOUR, shard: 3 })).toBe(
+    'raw/20260314-06/f/20260314-09/03/',
+  );
   expect(markerKey(rawVolume(AT), HOUR, '00ff'.repeat(8))).toBe(
     'raw/20260314-06/u/20260314-09/00ff00ff00ff00ff00ff00ff00ff00ff',
   );
@@ -40,16 +42,22 @@ test('keys are spelled as the format says', () => {
 test('what was built is parsed back', () => {
   const hour = fc.nat(1_000_000).map((n) => n * 3_600_000);
   fc.assert(
-    fc.property(hour, fc.nat(98), fc.nat(9_999_999_999), fc.nat(9_999_999_999), (ms, shard, i, seq) => {
-      const address = { arrivalHourMs: ms, shard, incarnation: i, seq };
-      expect(parseFragmentKey(fragmentKey(address))).toEqual(address);
-      const dayMs = ms - (ms % 86_400_000);
-      expect(parseBlockKey(blockKey(dayMs, shard, 'ab'))).toEqual({ dayMs, shard, id: 'ab' });
-      expect(parseSegmentKey(segmentKey(dayMs, shard, 'ab'))).toEqual({ dayMs, shard, id: 'ab' });
-      expect(parseRootName(rootName(dayMs, 99, shard))).toEqual({ dayMs, shardCount: 99, shard });
-      expect(parseMinutesVolume(minutesVolume(dayMs))).toBe(dayMs);
-      expect(parseRawVolume(rawVolume(ms))).toBe(ms - (ms % (6 * 3_600_000)));
-    }),
+    fc.property(
+      hour,
+      fc.nat(98),
+      fc.nat(9_999_999_999),
+      fc.nat(9_999_999_999),
+      (ms, shard, i, seq) => {
+        const address = { arrivalHourMs: ms, shard, incarnation: i, seq };
+        expect(parseFragmentKey(fragmentKey(address))).toEqual(address);
+        const dayMs = ms - (ms % 86_400_000);
+        expect(parseBlockKey(blockKey(dayMs, shard, 'ab'))).toEqual({ dayMs, shard, id: 'ab' });
+        expect(parseSegmentKey(segmentKey(dayMs, shard, 'ab'))).toEqual({ dayMs, shard, id: 'ab' });
+        expect(parseRootName(rootName(dayMs, 99, shard))).toEqual({ dayMs, shardCount: 99, shard });
+        expect(parseMinutesVolume(minutesVolume(dayMs))).toBe(dayMs);
+        expect(parseRawVolume(rawVolume(ms))).toBe(ms - (ms % (6 * 3_600_000)));
+      },
+    ),
   );
 });
 

@@ -206,18 +206,11 @@ export function readMinute(section: BlockSectionView, family: FamilyView, i: num
   const minute = family.minutes[i];
   assert(minute !== undefined, 'a minute beyond the family');
   const entriesEnd = family.columnAt[i + 1] as number;
-  const reader = new ByteReader(
-    section.bytes,
-    'minute column',
-    family.columnAt[i] as number,
-    entriesEnd,
-  );
+  const reader = new ByteReader(section.bytes, 'minute column', family.columnAt[i], entriesEnd);
   const flags = reader.u8();
   if (flags > OWN_GRAINS) reader.fail(`unknown flags ${flags}`);
   const grains =
-    flags === 0
-      ? family.usual
-      : family.usual.map(() => readGrain(reader, Number.MAX_SAFE_INTEGER));
+    flags === 0 ? family.usual : family.usual.map(() => readGrain(reader, Number.MAX_SAFE_INTEGER));
   const ticks = readList(reader, 1, () => readBig(reader));
   const types: TypeColumn[] = [];
   for (const [t, series] of family.series.entries()) {
@@ -236,12 +229,7 @@ export function readMinute(section: BlockSectionView, family: FamilyView, i: num
 
 /** The pushes of a minute, by offset. Throws `corrupt_block`. */
 export function readMinutePushes(section: BlockSectionView, minute: MinuteView): PushEntry[] {
-  const reader = new ByteReader(
-    section.bytes,
-    'list of pushes',
-    minute.pushesAt,
-    minute.entriesAt,
-  );
+  const reader = new ByteReader(section.bytes, 'list of pushes', minute.pushesAt, minute.entriesAt);
   return readPushes(reader, minute.pushCount, minute.types, minute.minute, section.base);
 }
 

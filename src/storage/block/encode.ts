@@ -104,9 +104,7 @@ export function encodeBlock(block: Block): Uint8Array {
   writeHeader(writer, BLOCK_ENVELOPE);
   const directory = new ByteWriter(1024);
   const mask = hourMask(block.hours);
-  directory
-    .varint(block.dayMs / DAY_MS)
-    .varint(block.shard);
+  directory.varint(block.dayMs / DAY_MS).varint(block.shard);
   writeHours(directory, block.hours);
   directory.varint(block.sections.length);
   let previous: BlockSection | undefined;

@@ -29,8 +29,9 @@ export async function readDirectory(
   const tail = await store.get(key, { start, end: block.bytes });
   if (tail === null) throw blockGone(key);
   const directoryAt = blockDirectoryAt(tail.subarray(-BLOCK_FOOTER_BYTES), block.bytes);
-  if (directoryAt >= start)
+  if (directoryAt >= start) {
     return readBlockDirectory(tail.subarray(directoryAt - start), directoryAt);
+  }
   const whole = await store.get(key, { start: directoryAt, end: block.bytes });
   if (whole === null) throw blockGone(key);
   return readBlockDirectory(whole, directoryAt);

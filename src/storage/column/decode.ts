@@ -127,5 +127,8 @@ function decodeWide(bytes: Uint8Array, count: number, start: number, end: number
 
 /** Throws `corrupt_block` for a column. */
 export function failColumn(what: string, at: number): never {
-  throw new TephraError('corrupt_block', `entries: ${what} do not fit their column at offset ${at}`);
+  throw new TephraError(
+    'corrupt_block',
+    `entries: ${what} do not fit their column at offset ${at}`,
+  );
 }

@@ -82,7 +82,7 @@ function packNarrow(ticks: Ticks, out: Uint8Array, start: number): number {
     }
     return at;
   }
-  for (let i = 0; i < ticks.length; i++) at = put(Number(ticks[i] as bigint), out, at);
+  for (let i = 0; i < ticks.length; i++) at = put(Number(ticks[i]), out, at);
   return at;
 }
 

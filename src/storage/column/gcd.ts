@@ -1,5 +1,5 @@
 /** Greatest common divisor of whole numbers >= 0 below 2^53; 0 only for (0, 0). */
-export function gcd(a: number, b: number): number {
+function gcd(a: number, b: number): number {
   let x = a;
   let y = b;
   while (y !== 0) [x, y] = [y, x % y];

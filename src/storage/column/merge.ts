@@ -50,7 +50,11 @@ export function mergeEntries(inputs: readonly MergeInput[]): MergedEntries {
 
   const sources = inputs.map((input) => {
     const header = readEntriesHeader(input.bytes, input.at, input.end);
-    return { ...input, header, stacks: translate(decodeStacks(input.bytes, header), input.toStack) };
+    return {
+      ...input,
+      header,
+      stacks: translate(decodeStacks(input.bytes, header), input.toStack),
+    };
   });
   const { stacks, rowOf } = unite(sources.map((source) => source.stacks));
 

@@ -110,6 +110,7 @@ export class ValueSums {
   readonly #stackCount: () => number;
   readonly #byGrain = new Map<bigint, TickSums>();
   #total = 0n;
+  #finished = false;
   #last: { readonly grain: bigint; readonly sums: TickSums } | undefined;
 
   /** `stackCount` is asked at each column: how many stacks the dictionary has by now. */
@@ -127,9 +128,13 @@ export class ValueSums {
     return this.#byGrain.size * this.#stackCount() * 16;
   }
 
-  /** Adds one column of `bytes`. Throws as {@link TickSums.add}. */
-  add(bytes: Uint8Array, header: EntriesHeader, type: TypeTicks): void {
+  /**
+   * Adds one column of `bytes`. Of several groups that share a type's total only the first is added
+   * with `isCounted`, so that the total is counted once. Throws as {@link TickSums.add}.
+   */
+  add(bytes: Uint8Array, header: EntriesHeader, type: TypeTicks, isCounted = true): void {
     if (type.total === 0n) return;
+    assert(!this.#finished, 'nothing is added after the end');
     assert(type.grain > 0n, 'a grain is at least 1');
     let last = this.#last;
     if (last === undefined || last.grain !== type.grain) {
@@ -142,13 +147,25 @@ export class ValueSums {
       this.#last = last;
     }
     last.sums.grow(this.#stackCount());
-    last.sums.add(bytes, header, type.column, tickTotal(type));
-    this.#total += type.total;
+    last.sums.add(bytes, header, type.column, isCounted ? tickTotal(type) : 0n);
+    if (isCounted) this.#total += type.total;
   }
 
-  /** The sums, in arrays of the caller's own. */
+  /** The sums, in arrays of the caller's own; called once, nothing can be added after it. */
   finish(): Lanes {
+    assert(!this.#finished, 'sums are finished once');
+    this.#finished = true;
     const stackCount = this.#stackCount();
+    const [only] = this.#byGrain;
+    if (only !== undefined && this.#byGrain.size === 1 && this.#total < TWO_53) {
+      // The usual case, in place: another array would cost as much as summing a few columns.
+      const [grain, sums] = only;
+      sums.grow(stackCount);
+      const { lo } = sums;
+      const scale = Number(grain);
+      if (scale !== 1) for (let i = 0; i < lo.length; i++) lo[i] = (lo[i] as number) * scale;
+      return { lo, hi: undefined };
+    }
     const lo = new Float64Array(stackCount);
     if (this.#total < TWO_53) {
       // Every product and every sum is at most the total: exact in one lane.
@@ -192,7 +209,9 @@ function addScaled(ticks: Lanes, grain: bigint, lo: Float64Array, hi: Float64Arr
     const upperValue = upper * scale;
     const upperHigh = Math.floor(upperValue / TWO_16);
     lo[i] =
-      (lo[i] as number) + (tick32 - upper * TWO_16) * scale + (upperValue - upperHigh * TWO_16) * TWO_16;
+      (lo[i] as number) +
+      (tick32 - upper * TWO_16) * scale +
+      (upperValue - upperHigh * TWO_16) * TWO_16;
     hi[i] = (hi[i] as number) + upperHigh + (rest + (high?.[i] ?? 0)) * scale;
   }
 }

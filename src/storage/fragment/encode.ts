@@ -40,7 +40,12 @@ import { DAY_MS, HOUR_MS } from '../../base/time.ts';
 import { encodeEntries } from '../column/encode.ts';
 import type { Entries, TypeColumn } from '../column/entries.ts';
 import { columnCount, writeGrains, writeTickTotals } from '../column/types.ts';
-import { lengthsAtLeast, NO_LENGTHS, type TableLengths, writeLengths } from '../dictionary/lengths.ts';
+import {
+  lengthsAtLeast,
+  NO_LENGTHS,
+  type TableLengths,
+  writeLengths,
+} from '../dictionary/lengths.ts';
 import { type Envelope, writeDirectory, writeHeader } from '../envelope.ts';
 
 /** Entries of a push that belong to one span and trace. */
@@ -152,7 +157,11 @@ function writeEntry(directory: ByteWriter, section: FragmentSection): void {
     last = Math.max(last, startMs - dayMs);
   }
   assert(first >= 0 && last < DAY_MS, 'a push starts outside of its partition');
-  directory.text(section.tenant).text(section.service).varint(dayMs / DAY_MS).varint(section.epoch);
+  directory
+    .text(section.tenant)
+    .text(section.service)
+    .varint(dayMs / DAY_MS)
+    .varint(section.epoch);
   writeLengths(directory, seed, NO_LENGTHS);
   writeLengths(directory, from, seed);
   writeLengths(directory, to, from);
@@ -173,9 +182,13 @@ function writeSection(writer: ByteWriter, section: FragmentSection): void {
 
 function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void {
   const { profileId, types, groups } = push;
-  if (profileId === '') writer.u8(PROFILE_ID_NONE);
-  else if (UUID.test(profileId)) writer.u8(PROFILE_ID_UUID).raw(fromHex(profileId.replaceAll('-', '')));
-  else writer.u8(PROFILE_ID_TEXT).text(profileId);
+  if (profileId === '') {
+    writer.u8(PROFILE_ID_NONE);
+  } else if (UUID.test(profileId)) {
+    writer.u8(PROFILE_ID_UUID).raw(fromHex(profileId.replaceAll('-', '')));
+  } else {
+    writer.u8(PROFILE_ID_TEXT).text(profileId);
+  }
   writer.varint(push.startMs - dayMs).varint(push.durationMs);
 
   writer.varint(types.length);

@@ -94,7 +94,11 @@ export function encodeRoot(root: PartitionRoot): Uint8Array {
   assert(root.rolledBy.length === HOURS, 'a day has 24 hours');
   const writer = new ByteWriter(1024);
   writeHeader(writer, ROOT_ENVELOPE);
-  writer.varint(root.gen).raw(root.commit).u8(root.dropped ? 1 : 0).varint(root.roll);
+  writer
+    .varint(root.gen)
+    .raw(root.commit)
+    .u8(root.dropped ? 1 : 0)
+    .varint(root.roll);
   for (const roll of root.rolledBy) writer.varint(roll);
   writeAbsorbed(writer, root.absorbed);
   writer.varint(root.blocks.length);

@@ -74,10 +74,17 @@ const minuteColumn = (series: readonly number[]): fc.Arbitrary<MinuteColumn> =>
   fc
     .record({
       minute: fc.nat(1439),
-      grains: fc.array(fc.constantFrom(1n, 3n, 10_000_000n), { minLength: series.length, maxLength: series.length }),
+      grains: fc.array(fc.constantFrom(1n, 3n, 10_000_000n), {
+        minLength: series.length,
+        maxLength: series.length,
+      }),
       columns: fc.integer({ min: 1, max: series.length }),
       pushes: fc.array(
-        fc.tuple(fc.nat(59_999), fc.array(fc.bigInt(0n, 1n << 30n), { minLength: 3, maxLength: 3 }), ref),
+        fc.tuple(
+          fc.nat(59_999),
+          fc.array(fc.bigInt(0n, 1n << 30n), { minLength: 3, maxLength: 3 }),
+          ref,
+        ),
         { minLength: 1, maxLength: 4 },
       ),
       entries: fc.uint8Array(),
@@ -85,7 +92,9 @@ const minuteColumn = (series: readonly number[]): fc.Arbitrary<MinuteColumn> =>
     .map(({ minute, grains, columns, pushes, entries }) => {
       const totals = (ticks: readonly bigint[]): bigint[] =>
         grains.map((grain, t) => (ticks[t % columns] as bigint) * grain);
-      const sums = [0, 1, 2].map((c) => pushes.reduce((sum, [, ticks]) => sum + (ticks[c] as bigint), 0n));
+      const sums = [0, 1, 2].map((c) =>
+        pushes.reduce((sum, [, ticks]) => sum + (ticks[c] as bigint), 0n),
+      );
       return {
         minute,
         types: totals(sums).map((total, t) => ({
@@ -150,11 +159,16 @@ test('the directory tells which series have data in which hour', () => {
             minutes.push(minute);
           }
         }
-        expect(entry.hours.map(({ hour }) => hour)).toEqual([...expected.keys()].toSorted((a, b) => a - b));
+        expect(entry.hours.map(({ hour }) => hour)).toEqual(
+          [...expected.keys()].toSorted((a, b) => a - b),
+        );
         for (const { hour, series } of entry.hours) {
           expect(series).toEqual([...(expected.get(hour) ?? [])].toSorted((a, b) => a - b));
         }
-        expect([entry.firstMinute, entry.lastMinute]).toEqual([Math.min(...minutes), Math.max(...minutes)]);
+        expect([entry.firstMinute, entry.lastMinute]).toEqual([
+          Math.min(...minutes),
+          Math.max(...minutes),
+        ]);
       }
     }),
     { numRuns: 30 },
@@ -193,6 +207,8 @@ test('a minute outside of the hours, pushes out of order and foreign series are 
       families: s.families.map((f) => ({ ...f, minutes: f.minutes.map(change) })),
     })),
   });
-  expect(() => encodeBlock(edit((m) => ({ ...m, pushes: m.pushes.toReversed() })))).toThrow(/varint/);
+  expect(() => encodeBlock(edit((m) => ({ ...m, pushes: m.pushes.toReversed() })))).toThrow(
+    /varint/,
+  );
   expect(() => encodeBlock(edit((m) => ({ ...m, types: m.types.toReversed() })))).toThrow(/series/);
 });

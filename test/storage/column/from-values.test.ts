@@ -33,12 +33,18 @@ const push: fc.Arbitrary<Push> = fc
     ),
     scales: fc.tuple(scale, scale, scale),
     small: fc.boolean(),
-    periods: fc.tuple(fc.constantFrom(0n, 1n, 2n, 10_000_000n), fc.constantFrom(0n, 3n), fc.constant(0n)),
+    periods: fc.tuple(
+      fc.constantFrom(0n, 1n, 2n, 10_000_000n),
+      fc.constantFrom(0n, 3n),
+      fc.constant(0n),
+    ),
     copied: fc.boolean(),
   })
   .map(({ samples, scales, small, periods, copied }) => ({
     stacks: Uint32Array.from(samples, ([stack]) => stack),
-    groups: [0, 1, 2].map((g) => Uint32Array.from(samples.flatMap(([, of], i) => (of === g ? [i] : [])))),
+    groups: [0, 1, 2].map((g) =>
+      Uint32Array.from(samples.flatMap(([, of], i) => (of === g ? [i] : []))),
+    ),
     values: scales.map((by, t) =>
       samples.map(([, , v]) => {
         // Proportional columns half of the time: they must come out as one.

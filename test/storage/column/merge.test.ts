@@ -78,7 +78,9 @@ test('a merge holds the sum of every stack and type, with grains that divide tho
       const expected = valuesOf(list, 3);
       expect([...back.stacks]).toEqual([...expected.keys()].toSorted((a, b) => a - b));
       for (const [stack, ticks] of plain(back)) {
-        const row = merged.types.map(({ grain, column }) => saturate((ticks[column] as bigint) * grain));
+        const row = merged.types.map(({ grain, column }) =>
+          saturate((ticks[column] as bigint) * grain),
+        );
         expect(row).toEqual(expected.get(stack)?.map(saturate));
       }
       for (const [t, { grain, total }] of merged.types.entries()) {
@@ -104,8 +106,14 @@ test('one input whose ids stay is copied byte by byte', () => {
 
 test('types that share a column in all inputs share it in the result', () => {
   const merged = mergeEntries([
-    inputOf(entriesOf([1], [3]), [[2n, 0], [20n, 0]]).input,
-    inputOf(entriesOf([1, 2], [4, 5]), [[1n, 0], [10n, 0]]).input,
+    inputOf(entriesOf([1], [3]), [
+      [2n, 0],
+      [20n, 0],
+    ]).input,
+    inputOf(entriesOf([1, 2], [4, 5]), [
+      [1n, 0],
+      [10n, 0],
+    ]).input,
   ]);
   expect(merged.types).toEqual([
     { grain: 1n, total: 15n, column: 0 },
@@ -115,8 +123,14 @@ test('types that share a column in all inputs share it in the result', () => {
 
 test('a type that is zero in an input does not touch the grain', () => {
   const merged = mergeEntries([
-    inputOf(entriesOf([1], [0], [1]), [[1n, 0], [1n, 1]]).input,
-    inputOf(entriesOf([1], [2], [1]), [[6n, 0], [1n, 1]]).input,
+    inputOf(entriesOf([1], [0], [1]), [
+      [1n, 0],
+      [1n, 1],
+    ]).input,
+    inputOf(entriesOf([1], [2], [1]), [
+      [6n, 0],
+      [1n, 1],
+    ]).input,
   ]);
   expect(merged.types[0]).toEqual({ grain: 6n, total: 12n, column: 0 });
 });

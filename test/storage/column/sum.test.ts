@@ -24,7 +24,9 @@ function valuesOf({ lo, hi }: Lanes): bigint[] {
   return Array.from(lo, (low, i) => {
     const high = hi?.[i] ?? 0;
     expect(Number.isInteger(low) && Number.isInteger(high)).toBe(true);
-    expect(low >= 0 && (hi === undefined ? low <= Number.MAX_SAFE_INTEGER : low < 2 ** 32)).toBe(true);
+    expect(low >= 0 && (hi === undefined ? low <= Number.MAX_SAFE_INTEGER : low < 2 ** 32)).toBe(
+      true,
+    );
     return BigInt(low) + (BigInt(high) << 32n);
   });
 }
@@ -90,11 +92,24 @@ test('values of several grains are summed exactly up to 2^64', () => {
 
 test('one entry of the highest value is exact, and a sum past int64 is seen in the total', () => {
   const bytes = encoded({ stacks: Uint32Array.of(3), ticks: [BigUint64Array.of(TOTAL_MAX)] });
-  const sums = new ValueSums(() => STACKS);
+  let sums = new ValueSums(() => STACKS);
   sums.add(bytes, header(bytes), { grain: 1n, total: TOTAL_MAX, column: 0 });
   expect(valuesOf(sums.finish())[3]).toBe(TOTAL_MAX);
+  sums = new ValueSums(() => STACKS);
+  sums.add(bytes, header(bytes), { grain: 1n, total: TOTAL_MAX, column: 0 });
   sums.add(bytes, header(bytes), { grain: 1n, total: TOTAL_MAX, column: 0 });
   expect(sums.total).toBe(2n * TOTAL_MAX);
+});
+
+test('the total of a push with several groups is counted once', () => {
+  const sums = new ValueSums(() => STACKS);
+  for (const [g, tick] of [3, 4].entries()) {
+    const bytes = encoded(entriesOf([g], [tick]));
+    sums.add(bytes, header(bytes), { grain: 2n, total: 14n, column: 0 }, g === 0);
+  }
+  expect(sums.total).toBe(14n);
+  expect(valuesOf(sums.finish()).slice(0, 2)).toEqual([6n, 8n]);
+  expect(() => sums.finish()).toThrow(/once/);
 });
 
 test('low lanes are carried before they pass 2^53', () => {
@@ -114,7 +129,9 @@ test('a dictionary that grows while it is summed has room for its new stacks', (
     const bytes = encoded(entriesOf([i], [i + 1]));
     sums.add(bytes, header(bytes), { grain: 2n, total: BigInt(2 * (i + 1)), column: 0 });
   }
-  expect(valuesOf(sums.finish())).toEqual(Array.from({ length: 10 }, (_, i) => BigInt(2 * (i + 1))));
+  expect(valuesOf(sums.finish())).toEqual(
+    Array.from({ length: 10 }, (_, i) => BigInt(2 * (i + 1))),
+  );
 });
 
 test('a stack id beyond the dictionary is damage, narrow and wide', () => {
@@ -129,19 +146,24 @@ test('a stack id beyond the dictionary is damage, narrow and wide', () => {
 
 test('damaged columns throw a coded error or add whole numbers', () => {
   fc.assert(
-    fc.property(entries(STACKS, 1), fc.nat(), fc.integer({ min: 1, max: 255 }), (e, place, flip) => {
-      const bytes = encoded(e);
-      const at = place % bytes.byteLength;
-      bytes[at] = (bytes[at] as number) ^ flip;
-      const sums = new TickSums(STACKS);
-      try {
-        sums.add(bytes, header(bytes), 0, TOTAL_MAX);
-      } catch (thrown) {
-        expect(String(thrown)).toMatch(/corrupt_block|unknown_format_version/);
-        return;
-      }
-      valuesOf(sums);
-    }),
+    fc.property(
+      entries(STACKS, 1),
+      fc.nat(),
+      fc.integer({ min: 1, max: 255 }),
+      (e, place, flip) => {
+        const bytes = encoded(e);
+        const at = place % bytes.byteLength;
+        bytes[at] = (bytes[at] as number) ^ flip;
+        const sums = new TickSums(STACKS);
+        try {
+          sums.add(bytes, header(bytes), 0, TOTAL_MAX);
+        } catch (thrown) {
+          expect(String(thrown)).toMatch(/corrupt_block|unknown_format_version/);
+          return;
+        }
+        valuesOf(sums);
+      },
+    ),
     { numRuns: 500 },
   );
 });

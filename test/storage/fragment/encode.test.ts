@@ -51,7 +51,9 @@ function decodeAll(bytes: Uint8Array): Fragment {
 const hexId = (bytes: number): fc.Arbitrary<string> =>
   fc.oneof(
     fc.constant(''),
-    fc.uint8Array({ minLength: bytes, maxLength: bytes }).map((id) => Buffer.from(id).toString('hex')),
+    fc
+      .uint8Array({ minLength: bytes, maxLength: bytes })
+      .map((id) => Buffer.from(id).toString('hex')),
   );
 
 const push: fc.Arbitrary<FragmentPush> = fc
@@ -66,10 +68,9 @@ const push: fc.Arbitrary<FragmentPush> = fc
   })
   .chain(({ columns, ticks, grains, ...rest }) =>
     fc
-      .array(
-        fc.record({ spanId: hexId(8), traceId: hexId(16), entries: entries(5000, columns) }),
-        { maxLength: 3 },
-      )
+      .array(fc.record({ spanId: hexId(8), traceId: hexId(16), entries: entries(5000, columns) }), {
+        maxLength: 3,
+      })
       .map((groups) => ({
         ...rest,
         types:
@@ -125,7 +126,9 @@ test('damage in a section costs that section alone', () => {
   const [first, second] = decodeFragment(bytes).sections;
   if (first === undefined || second === undefined) throw new Error('two sections');
   bytes[first.at + 3] = (bytes[first.at + 3] as number) ^ 1;
-  expect(() => decodeSection(bytes, first)).toThrow(/^corrupt_block: section anonymous\/shop fails/);
+  expect(() => decodeSection(bytes, first)).toThrow(
+    /^corrupt_block: section anonymous\/shop fails/,
+  );
   expect(decodeSection(bytes, second).pushes).toHaveLength(2);
 });
 
@@ -159,5 +162,7 @@ test('a newer version is told apart from damage', () => {
 test('a push outside of its day is a bug of the writer', () => {
   const [first] = FRAGMENT.sections as [FragmentSection];
   const pushes = first.pushes.map((p) => ({ ...p, startMs: DAY + 86_400_000 }));
-  expect(() => encodeFragment({ ...FRAGMENT, sections: [{ ...first, pushes }] })).toThrow(/partition/);
+  expect(() => encodeFragment({ ...FRAGMENT, sections: [{ ...first, pushes }] })).toThrow(
+    /partition/,
+  );
 });

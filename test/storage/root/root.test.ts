@@ -13,22 +13,24 @@ import { emptyRoot, encodeRoot, type PartitionRoot } from '../../../src/storage/
 import { attack } from '../arbitraries.ts';
 import { EMPTY_ROOT, ROOT } from '../fixtures.ts';
 
-const id = fc.uint8Array({ minLength: 1, maxLength: 16 }).map((b) => Buffer.from(b).toString('hex'));
-const hours = fc
-  .uniqueArray(fc.nat(23))
-  .map((list) => list.toSorted((a, b) => a - b));
-const interval: fc.Arbitrary<Interval> = fc.tuple(fc.nat(60), fc.nat(9)).map(([from, n]) => [from, from + n]);
+const id = fc
+  .uint8Array({ minLength: 1, maxLength: 16 })
+  .map((b) => Buffer.from(b).toString('hex'));
+const hours = fc.uniqueArray(fc.nat(23)).map((list) => list.toSorted((a, b) => a - b));
+const interval: fc.Arbitrary<Interval> = fc
+  .tuple(fc.nat(60), fc.nat(9))
+  .map(([from, n]) => [from, from + n]);
 
 const root: fc.Arbitrary<PartitionRoot> = fc.record({
   gen: fc.maxSafeNat(),
   commit: fc.uint8Array({ minLength: 16, maxLength: 16 }),
-  absorbed: fc
-    .array(fc.tuple(fc.nat(5), fc.array(interval)))
-    .map((list) => {
-      let absorbed: PartitionRoot['absorbed'] = new Map();
-      for (const [incarnation, intervals] of list) absorbed = addAbsorbed(absorbed, incarnation, intervals);
-      return absorbed;
-    }),
+  absorbed: fc.array(fc.tuple(fc.nat(5), fc.array(interval))).map((list) => {
+    let absorbed: PartitionRoot['absorbed'] = new Map();
+    for (const [incarnation, intervals] of list) {
+      absorbed = addAbsorbed(absorbed, incarnation, intervals);
+    }
+    return absorbed;
+  }),
   blocks: fc.array(fc.record({ id, bytes: fc.maxSafeNat(), hours, rolled: fc.boolean() })),
   segments: fc.array(fc.record({ id, bytes: fc.nat() })),
   roll: fc.nat(),
