@@ -112,7 +112,9 @@ function openEngine(
       error: (fields, message) => logger.error(message, { ...fields }),
     },
     onCounters: (counters) => {
-      for (const [counter, value] of Object.entries(counters)) metrics.engine.set({ counter }, value);
+      for (const [counter, value] of Object.entries(counters)) {
+        metrics.engine.set({ counter }, value);
+      }
     },
   });
 }

@@ -114,6 +114,8 @@ export const LIMITS = {
   keepAliveTimeoutMs: 65_000,
   headerBytesMax: 16 * KIB,
   headersMax: 100,
+  /** Bytes of a refused body that are read and dropped, so that the client sees the answer. */
+  discardBytesMax: 16 * MIB,
   queryParametersMax: 100,
   /** Open streams of one HTTP/2 connection. */
   streamsPerConnectionMax: 100,

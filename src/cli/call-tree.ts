@@ -64,7 +64,9 @@ function placeLevel(
   for (let i = 0; i + groupSize <= values.length; i += groupSize) {
     const isDiff = groupSize === 7;
     const [x, total, self] = [at(i), at(i + 1), at(i + 2)];
-    const [rightX, rightTotal, rightSelf] = isDiff ? [at(i + 3), at(i + 4), at(i + 5)] : [0n, 0n, 0n];
+    const [rightX, rightTotal, rightSelf] = isDiff
+      ? [at(i + 3), at(i + 4), at(i + 5)]
+      : [0n, 0n, 0n];
     const start = end + x + rightX;
     end = start + total + rightTotal;
     const node: CallNode = {
@@ -125,7 +127,9 @@ export function functionsOf(root: CallNode): FunctionRow[] {
 }
 
 /** Stacks that hold values of their own, root first, in tree order. */
-export function* stacksOf(root: CallNode): Generator<{ readonly names: string[]; readonly node: CallNode }> {
+export function* stacksOf(
+  root: CallNode,
+): Generator<{ readonly names: string[]; readonly node: CallNode }> {
   const work = root.children.toReversed().map((node) => ({ node, names: [node.name] }));
   for (let step = work.pop(); step !== undefined; step = work.pop()) {
     const { node, names } = step;

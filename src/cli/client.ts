@@ -12,7 +12,10 @@ export function serverUrl(option: string | undefined, io: CliIo): string {
   const text = option ?? io.environment['TEPHRA_SERVER'] ?? DEFAULT_SERVER;
   const url = /^https?:\/\//.test(text) && URL.canParse(text) ? text : undefined;
   if (url === undefined) {
-    throw new CliError(`--server: expected http://HOST:PORT, found ${JSON.stringify(text)}`, EXIT.usage);
+    throw new CliError(
+      `--server: expected http://HOST:PORT, found ${JSON.stringify(text)}`,
+      EXIT.usage,
+    );
   }
   return url.replace(/\/+$/, '');
 }
@@ -44,7 +47,13 @@ function explain(server: string, error: unknown): CliError {
   return new CliError(isErrorLike(error) ? error.message : String(error));
 }
 
-const UNREACHABLE = new Set(['ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ETIMEDOUT', 'EAI_AGAIN']);
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+]);
 
 /** Looks through the causes: fetch and Connect wrap the system's error in their own. */
 function isUnreachable(error: unknown): boolean {

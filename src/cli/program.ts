@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { TephraError } from '../base/errors.ts';
 import { CliError, EXIT, type CliIo } from './io.ts';
@@ -31,7 +32,9 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
 
 function createProgram(io: CliIo, onServed: (exitCode: number) => void): Command {
   const program = new Command('tephra')
-    .description('A time-series profile database: agents stream stack samples in, Tephra answers merges and diffs.')
+    .description(
+      'A time-series profile database: agents stream stack samples in, Tephra answers merges and diffs.',
+    )
     .version(version())
     .exitOverride()
     .showSuggestionAfterError()
@@ -64,6 +67,6 @@ function inherit(command: Command): Command {
 }
 
 function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  const text = readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }

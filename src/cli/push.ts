@@ -21,12 +21,24 @@ const PROGRESS_AFTER_MS = 2_000;
 export function addPush(program: Command, io: CliIo): void {
   program
     .command('push')
-    .description('send profiles: pprof (gzip or plain), or folded stacks (.txt, .folded, .collapsed)')
+    .description(
+      'send profiles: pprof (gzip or plain), or folded stacks (.txt, .folded, .collapsed)',
+    )
     .argument('<FILE...>', 'profiles to send')
-    .option('--service <NAME>', 'service they belong to (default: name of each file up to its first dot)')
+    .option(
+      '--service <NAME>',
+      'service they belong to (default: name of each file up to its first dot)',
+    )
     .option('--label <K=V>', 'label of the series; may be repeated', collect, [])
-    .option('--at <TIME>', 'when it was: now, file (the time in the profile), now-2h, 2026-08-01T12:00:00Z', 'now')
-    .option('--server <URL>', 'server to send to (env TEPHRA_SERVER; default http://127.0.0.1:4040)')
+    .option(
+      '--at <TIME>',
+      'when it was: now, file (the time in the profile), now-2h, 2026-08-01T12:00:00Z',
+      'now',
+    )
+    .option(
+      '--server <URL>',
+      'server to send to (env TEPHRA_SERVER; default http://127.0.0.1:4040)',
+    )
     .addHelpText('after', EXAMPLES)
     .action(async (files: string[], options: PushOptions) => {
       await push(files, options, io);
@@ -67,7 +79,7 @@ async function push(files: readonly string[], options: PushOptions, io: CliIo): 
   note(
     io,
     `stored ${files.length} ${files.length === 1 ? 'profile' : 'profiles'} (${bytes} bytes) of ` +
-      `${names.length > 5 ? `${names.length} services` : names.join(', ')}`,
+      (names.length > 5 ? `${names.length} services` : names.join(', ')),
   );
   note(io, `query: tephra query top --service ${names[0] ?? ''}${rangeHint(options.at, atMs)}`);
 }
@@ -91,7 +103,7 @@ async function send(server: string, upload: Upload): Promise<void> {
   });
   // 13 digits: milliseconds.
   if (upload.atMs !== undefined) query.set('from', String(upload.atMs).padStart(13, '0'));
-  const response = await fetch(`${server}/ingest?${query}`, {
+  const response = await fetch(`${server}/ingest?${query.toString()}`, {
     method: 'POST',
     body: Buffer.from(upload.body),
   });

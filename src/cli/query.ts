@@ -43,20 +43,31 @@ export function addQuery(program: Command, io: CliIo): void {
       .command(kind)
       .description(what)
       .option('--service <NAME>', 'only this service')
-      .option('--selector <SELECTOR>', 'only series that match, for example {region="eu",pod=~"a.*"}')
-      .option('--type <ID>', 'profile type name:type:unit:period_type:period_unit (default: chosen and told)')
+      .option(
+        '--selector <SELECTOR>',
+        'only series that match, for example {region="eu",pod=~"a.*"}',
+      )
+      .option(
+        '--type <ID>',
+        'profile type name:type:unit:period_type:period_unit (default: chosen and told)',
+      )
       .option('--from <TIME>', 'begin: now-1h, 2026-08-01T12:00:00Z, Unix time', 'now-1h')
       .option('--to <TIME>', 'end, the same', 'now')
       .option('--out <FILE>', 'write there instead of to standard output')
       .option('--server <URL>', 'server to ask (env TEPHRA_SERVER; default http://127.0.0.1:4040)');
     if (kind === 'diff') {
       command
-        .option('--base-from <TIME>', 'begin of the baseline (default: as long before as --from to --to)')
+        .option(
+          '--base-from <TIME>',
+          'begin of the baseline (default: as long before as --from to --to)',
+        )
         .option('--base-to <TIME>', 'end of the baseline (default: --from)');
     }
     const formats = kind === 'merge' ? ['table', 'folded', 'pprof'] : ['table', 'folded'];
     command
-      .addOption(new Option('--format <FORMAT>', 'how to write it').choices(formats).default('table'))
+      .addOption(
+        new Option('--format <FORMAT>', 'how to write it').choices(formats).default('table'),
+      )
       .addHelpText('after', EXAMPLES)
       .action(async (options: QueryOptions) => {
         await runQuery(kind, options, io);
@@ -138,7 +149,11 @@ function folded(root: CallNode, isDiff: boolean): string {
   return lines.join('');
 }
 
-async function deliver(answer: string | Uint8Array, out: string | undefined, io: CliIo): Promise<void> {
+async function deliver(
+  answer: string | Uint8Array,
+  out: string | undefined,
+  io: CliIo,
+): Promise<void> {
   if (out === undefined) {
     io.out.write(answer);
     return;
@@ -164,12 +179,7 @@ interface Range {
   readonly end: bigint;
 }
 
-function timeRange(
-  from: string,
-  to: string,
-  names: readonly [string, string],
-  io: CliIo,
-): Range {
+function timeRange(from: string, to: string, names: readonly [string, string], io: CliIo): Range {
   const time = (text: string, name: string): number => {
     try {
       return parseTime(text, io.clock.nowMs());

@@ -14,11 +14,7 @@ import { formatAddress } from '../config/values.ts';
 import { CliError, EXIT, note, type CliIo } from './io.ts';
 
 /** Adds `tephra serve`; `onServed` is told the exit code once the server has stopped. */
-export function addServe(
-  program: Command,
-  io: CliIo,
-  onServed: (exitCode: number) => void,
-): void {
+export function addServe(program: Command, io: CliIo, onServed: (exitCode: number) => void): void {
   const command = program
     .command('serve')
     .description('start the server: one process, one port, one directory')

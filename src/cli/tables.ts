@@ -21,13 +21,15 @@ export function topTable(root: CallNode, style: TableStyle): string {
   const value = (amount: bigint): string => formatValue(amount, style.unit);
   return table(
     ['self', '%', 'total', '%', 'function'],
-    rows.slice(0, ROWS_MAX).map((row) => [
-      value(row.self),
-      formatShare(row.self, root.total),
-      value(row.total),
-      formatShare(row.total, root.total),
-      row.name,
-    ]),
+    rows
+      .slice(0, ROWS_MAX)
+      .map((row) => [
+        value(row.self),
+        formatShare(row.self, root.total),
+        value(row.total),
+        formatShare(row.total, root.total),
+        row.name,
+      ]),
     rows.length,
     `total ${value(root.total)}`,
     style,
@@ -73,14 +75,16 @@ export function diffTable(root: CallNode, style: TableStyle): string {
   const signed = (amount: bigint): string => `${amount > 0n ? '+' : ''}${value(amount)}`;
   return table(
     ['change', 'self before', 'self now', 'total before', 'total now', 'function'],
-    rows.slice(0, ROWS_MAX).map((row) => [
-      signed(change(row)),
-      value(row.baseSelf),
-      value(row.self),
-      value(row.baseTotal),
-      value(row.total),
-      row.name,
-    ]),
+    rows
+      .slice(0, ROWS_MAX)
+      .map((row) => [
+        signed(change(row)),
+        value(row.baseSelf),
+        value(row.self),
+        value(row.baseTotal),
+        value(row.total),
+        row.name,
+      ]),
     rows.length,
     `total before ${value(root.baseTotal)}, now ${value(root.total)} (${signed(root.total - root.baseTotal)})`,
     style,

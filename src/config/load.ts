@@ -100,7 +100,9 @@ function parseFile(file: ConfigSources['file']): Map<string, unknown> {
   const known = new Set<string>(CONFIG_KEYS);
   const unknown = entries.filter(([key]) => !known.has(key)).map(([key]) => key);
   if (unknown.length > 0) {
-    throw refuse(`unknown key ${unknown.map(show).join(', ')}; known are ${CONFIG_KEYS.join(', ')}`);
+    throw refuse(
+      `unknown key ${unknown.map(show).join(', ')}; known are ${CONFIG_KEYS.join(', ')}`,
+    );
   }
   return new Map(entries);
 }

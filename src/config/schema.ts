@@ -48,7 +48,8 @@ export const configSchema = z.strictObject({
   workers: setting(wholeNumber(0, 256).optional(), undefined, {
     value: 'COUNT',
     shownDefault: 'cores - 1, at least 1',
-    description: 'Worker threads that decode, absorb and merge; 0 runs the same code on the main thread',
+    description:
+      'Worker threads that decode, absorb and merge; 0 runs the same code on the main thread',
   }),
   insecureNoAuth: setting(truth(), 'false', {
     value: '',
@@ -66,7 +67,8 @@ export const configSchema = z.strictObject({
   }),
   retentionMinutes: setting(duration(DAY_MS), formatDuration(LIMITS.minutesRetentionMs), {
     value: 'DURATION',
-    description: 'How long profiles are kept by the minute, and so how old one may be when it arrives',
+    description:
+      'How long profiles are kept by the minute, and so how old one may be when it arrives',
   }),
   allowedFuture: setting(duration(0), formatDuration(LIMITS.futureMs), {
     value: 'DURATION',

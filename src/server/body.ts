@@ -8,7 +8,7 @@ import type { Credits, Hold } from './credits.ts';
 const gunzipAsync = promisify(gunzip);
 
 /** A request that can be read: HTTP/1.1, or HTTP/2 through Node's compatibility layer. */
-export type Readable = Pick<IncomingMessage, 'headers' | 'resume'> & AsyncIterable<Uint8Array>;
+export type BodySource = Pick<IncomingMessage, 'headers' | 'iterator'>;
 
 /** A body together with the credits that it holds. */
 export interface HeldBody {
@@ -22,7 +22,7 @@ export interface HeldBody {
  * and `canceled` if the client leaves.
  */
 export async function readBody(
-  request: Readable,
+  request: BodySource,
   limitBytes: number,
   credits: Credits,
 ): Promise<HeldBody> {
@@ -32,10 +32,12 @@ export async function readBody(
   try {
     const chunks: Uint8Array[] = [];
     let size = 0;
-    for await (const chunk of request) {
-      size += chunk.byteLength;
+    // The default would destroy the socket when reading ends early, and the answer with it.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      const bytes = chunk as Uint8Array;
+      size += bytes.byteLength;
       if (size > limitBytes) throw tooLarge(`more than ${limitBytes} bytes`, limitBytes);
-      chunks.push(chunk);
+      chunks.push(bytes);
     }
     hold.resize(size);
     return { bytes: Buffer.concat(chunks, size), hold };

@@ -1,8 +1,9 @@
+import type { RequestListener } from 'node:http';
 import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 
 /** Takes a request, over HTTP/1.1 or HTTP/2. */
-export type Http2Handler = (request: never, response: never) => void;
+export type Http2Handler = RequestListener;
 
 type StreamListener = (
   this: void | Http2Server,
@@ -26,7 +27,7 @@ export function dispatchHttp2ByContentType(grpc: Server, handler: Http2Handler):
 
   // Node adds the compatibility layer, a second 'stream' listener, with the first 'request' listener.
   server.removeAllListeners('stream');
-  server.on('request', handler as never);
+  server.on('request', handler);
   const toHandler = server.listeners('stream') as StreamListener[];
   server.removeAllListeners('stream');
   if (toHandler.length === 0) {

@@ -48,7 +48,7 @@ const IDLE_CHECK_MS = 50;
 export async function openPort(options: PortOptions): Promise<Port> {
   const { grpc, logger, metrics, timers } = options;
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  if (!dispatchHttp2ByContentType(grpc, options.handler as never)) {
+  if (!dispatchHttp2ByContentType(grpc, options.handler)) {
     logger.warn('http/2 serves gRPC only: the gRPC library is not the version this was made for');
   }
   const http = createHttpServer(options.handler);
@@ -132,7 +132,10 @@ function listen(http: HttpServer, at: PortAddress): Promise<PortAddress> {
 function listenError(error: unknown, at: PortAddress): TephraError {
   const where = `${at.host}:${at.port}`;
   if (isErrno(error, 'EADDRINUSE')) {
-    return new TephraError('address_in_use', `${where}: stop what listens there, or --listen elsewhere`);
+    return new TephraError(
+      'address_in_use',
+      `${where}: stop what listens there, or --listen elsewhere`,
+    );
   }
   const text = isErrorLike(error) ? error.message : String(error);
   return new TephraError('invalid_configuration', `cannot listen on ${where}: ${text}`);

@@ -16,6 +16,9 @@ import { pushMethods } from './rpc/push.ts';
 import { querierMethods } from './rpc/querier.ts';
 import { sendError } from './send-error.ts';
 
+/** Longest delay that a timer of Node can have; longer ones would fire at once. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** What a server is made of. */
 export interface ServerOptions {
   readonly engine: Engine;
@@ -100,7 +103,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     },
     stop: (graceMs) => {
       ready = false;
-      return port.stop(graceMs);
+      return port.stop(Math.min(graceMs, TIMER_MAX_MS));
     },
   };
 }

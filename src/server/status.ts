@@ -36,7 +36,9 @@ export function connectHttpStatus(error: TephraError): number {
 
 /** What a client may read: a bug is in the log, not in the answer. */
 export function publicMessage(error: TephraError): string {
-  return error.reason === 'internal' ? 'internal: a bug in Tephra; its log has more' : error.message;
+  return error.reason === 'internal'
+    ? 'internal: a bug in Tephra; its log has more'
+    : error.message;
 }
 
 /** Headers that go with an error. */

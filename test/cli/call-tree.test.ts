@@ -17,12 +17,7 @@ const levels = (...rows: number[][]) => rows.map((row) => ({ values: row.map(Big
 /** The worked example of the flame graph encoding: main;alpha;gamma 5, main;alpha 2, ... */
 const flame = create(FlameGraphSchema, {
   names,
-  levels: levels(
-    [0, 11, 0, 0],
-    [0, 11, 1, 1],
-    [1, 7, 2, 4, 0, 3, 2, 2],
-    [3, 5, 5, 5, 2, 1, 1, 3],
-  ),
+  levels: levels([0, 11, 0, 0], [0, 11, 1, 1], [1, 7, 2, 4, 0, 3, 2, 2], [3, 5, 5, 5, 2, 1, 1, 3]),
   total: 11n,
 });
 const diff = create(FlameGraphDiffSchema, {

@@ -10,6 +10,7 @@ import { NO_NOTES } from '../../src/query/request.ts';
 import { startFixture, type Fixture } from '../server/fixture.ts';
 
 const NOW = Date.parse('2026-08-01T12:00:00Z');
+const VERSION = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
 
 let it: Fixture;
@@ -57,7 +58,7 @@ describe('tephra', () => {
     [['serve', '--help'], 0, 'TEPHRA_RETENTION_MINUTES'],
     [['push', '--help'], 0, '--at <TIME>'],
     [['query', 'diff', '--help'], 0, '--base-from'],
-    [['--version'], 0, '0.1.0'],
+    [['--version'], 0, VERSION],
     [['serv'], 2, 'Did you mean serve'],
     [['serve', '--lissten', 'x'], 2, 'Did you mean --listen'],
     [['serve', '--listen'], 2, 'argument missing'],
@@ -80,7 +81,10 @@ describe('tephra', () => {
   test('says how to start a server that is not there', async () => {
     const gone = await startFixture();
     await gone.server.stop(0);
-    for (const args of [['push', join(folder, 'stacks.folded')], ['query', 'top']]) {
+    for (const args of [
+      ['push', join(folder, 'stacks.folded')],
+      ['query', 'top'],
+    ]) {
       const run = await tephra(...args, '--server', gone.url);
       expect(run.code).toBe(1);
       expect(run.err).toContain(`no server answers at ${gone.url}`);
@@ -126,7 +130,9 @@ describe('tephra push', () => {
     });
     const run = await tephra('push', join(folder, 'stacks.folded'), '--at', 'file');
     expect(run.code).toBe(1);
-    expect(run.err).toContain('stacks.folded: the server refused: not_in_ingestion_window: too old');
+    expect(run.err).toContain(
+      'stacks.folded: the server refused: not_in_ingestion_window: too old',
+    );
     expect(run.err).toContain('--at now');
   });
 
@@ -187,7 +193,10 @@ describe('tephra query', () => {
   test('says what is there when nothing matches', async () => {
     it.engine.labelValues = async (_request, name) => (name === 'service_name' ? ['a', 'b'] : []);
     const run = await tephra('query', 'top', '--service', 'c');
-    expect([run.code, run.err]).toEqual([1, expect.stringContaining('services in that range: a, b')]);
+    expect([run.code, run.err]).toEqual([
+      1,
+      expect.stringContaining('services in that range: a, b'),
+    ]);
     it.engine.labelValues = async () => [];
     expect((await tephra('query', 'top')).err).toContain('tephra push FILE');
   });

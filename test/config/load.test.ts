@@ -83,7 +83,6 @@ describe('configuration', () => {
     ['{"__proto__":{"listen":"x"}}', /unknown key "__proto__"/],
     ['[1]', /expected an object/],
     ['{', /not JSON/],
-    
   ])('refuses a file by what is wrong: %s', (text, message) => {
     expect(() => loadConfig({ ...none, file: { path: 'c.json', text } })).toThrow(message);
   });

@@ -59,7 +59,7 @@ describe.each([
       httpVersion,
       useBinaryFormat,
       compressMinBytes: 0,
-    } as Parameters<typeof createConnectTransport>[0]);
+    });
 
   test('pushes and merges', async () => {
     await createClient(PusherService, transport()).push(pushRequest());
@@ -122,7 +122,12 @@ describe.each([
     expect((await querier.labelNames(range, accept)).names).toContain('otel.scope.name');
     expect((await querier.series(range, accept)).labelsSet[0]?.labels).toHaveLength(2);
 
-    const { series } = await querier.selectSeries({ ...MERGE, step: 0.001, groupBy: ['pod'], limit: 3n });
+    const { series } = await querier.selectSeries({
+      ...MERGE,
+      step: 0.001,
+      groupBy: ['pod'],
+      limit: 3n,
+    });
     expect(series[0]).toMatchObject({
       labels: [{ name: 'pod', value: 'a' }],
       points: [{ timestamp: 75_000n, value: 1.5 }],
@@ -141,7 +146,10 @@ describe.each([
       .diff({ left: MERGE, right: MERGE })
       .catch((thrown: unknown) => thrown);
     expect(error).toBeInstanceOf(ConnectError);
-    expect(error).toMatchObject({ code: Code.ResourceExhausted, rawMessage: 'query_limit: narrow it' });
+    expect(error).toMatchObject({
+      code: Code.ResourceExhausted,
+      rawMessage: 'query_limit: narrow it',
+    });
   });
 });
 
@@ -191,7 +199,10 @@ describe('connect without a client library', () => {
   test('takes gzip bodies in one or several members', async () => {
     const bytes = pushBytes();
     const half = Math.floor(bytes.length / 2);
-    const members = Buffer.concat([gzipSync(bytes.subarray(0, half)), gzipSync(bytes.subarray(half))]);
+    const members = Buffer.concat([
+      gzipSync(bytes.subarray(0, half)),
+      gzipSync(bytes.subarray(half)),
+    ]);
     for (const body of [gzipSync(bytes), members]) {
       const answer = await send(`${it.url}${PUSH}`, body, { ...PROTO, 'content-encoding': 'gzip' });
       expect(answer.status).toBe(200);
@@ -262,52 +273,228 @@ describe('connect without a client library', () => {
     it.engine.gate = Promise.resolve();
   });
 
-  const merge = (fields: object) => JSON.stringify({ profileTypeID: CPU, labelSelector: '{}', start: 1, end: 2, ...fields });
+  const merge = (fields: object) =>
+    JSON.stringify({ profileTypeID: CPU, labelSelector: '{}', start: 1, end: 2, ...fields });
   const M = `${QUERIER}/SelectMergeStacktraces`;
   const S = `${QUERIER}/SelectSeries`;
   test.each([
     ['an empty JSON body', PUSH, '', JSON_TYPE, 400, 'invalid_argument'],
     ['malformed JSON', PUSH, '{', JSON_TYPE, 400, 'invalid_argument'],
-    ['undecodable protobuf on push', PUSH, Uint8Array.of(0x0a, 0x7f), PROTO, 400, 'invalid_argument: malformed_protobuf'],
-    ['undecodable protobuf on a query', M, Uint8Array.of(0xff, 0xff), PROTO, 400, 'invalid_argument: malformed_protobuf'],
+    [
+      'undecodable protobuf on push',
+      PUSH,
+      Uint8Array.of(0x0a, 0x7f),
+      PROTO,
+      400,
+      'invalid_argument: malformed_protobuf',
+    ],
+    [
+      'undecodable protobuf on a query',
+      M,
+      Uint8Array.of(0xff, 0xff),
+      PROTO,
+      400,
+      'invalid_argument: malformed_protobuf',
+    ],
     ['field number 0', PUSH, Uint8Array.of(0x02, 0x00), PROTO, 400, 'invalid_argument'],
-    ['a damaged gzip body', PUSH, Uint8Array.of(0x1f, 0x8b, 1), { ...PROTO, 'content-encoding': 'gzip' }, 400, 'invalid_argument: malformed_gzip'],
-    ['an unknown encoding', PUSH, pushBytes(), { ...PROTO, 'content-encoding': 'zstd' }, 501, 'unimplemented'],
+    [
+      'a damaged gzip body',
+      PUSH,
+      Uint8Array.of(0x1f, 0x8b, 1),
+      { ...PROTO, 'content-encoding': 'gzip' },
+      400,
+      'invalid_argument: malformed_gzip',
+    ],
+    [
+      'an unknown encoding',
+      PUSH,
+      pushBytes(),
+      { ...PROTO, 'content-encoding': 'zstd' },
+      501,
+      'unimplemented',
+    ],
     ['no profiles', PUSH, '{}', JSON_TYPE, 400, 'invalid_argument: empty_request'],
-    ['a series without samples', PUSH, '{"series":[{}]}', JSON_TYPE, 400, 'invalid_argument: empty_request'],
-    ['a push over the limit', PUSH, pushBytes(new Uint8Array(5000)), PROTO, 413, 'invalid_argument: body_size_limit'],
-    ['a push that inflates over the limit', PUSH, gzipSync(pushBytes(new Uint8Array(100_000))), { ...PROTO, 'content-encoding': 'gzip' }, 413, 'invalid_argument: body_size_limit'],
-    ['a query over the limit', M, new Uint8Array(5000), PROTO, 429, 'resource_exhausted: query_limit'],
-    ['a method that is not built', `${QUERIER}/SelectHeatmap`, '{}', JSON_TYPE, 501, 'unimplemented'],
+    [
+      'a series without samples',
+      PUSH,
+      '{"series":[{}]}',
+      JSON_TYPE,
+      400,
+      'invalid_argument: empty_request',
+    ],
+    [
+      'a push over the limit',
+      PUSH,
+      pushBytes(new Uint8Array(5000)),
+      PROTO,
+      413,
+      'invalid_argument: body_size_limit',
+    ],
+    [
+      'a push that inflates over the limit',
+      PUSH,
+      gzipSync(pushBytes(new Uint8Array(100_000))),
+      { ...PROTO, 'content-encoding': 'gzip' },
+      413,
+      'invalid_argument: body_size_limit',
+    ],
+    [
+      'a query over the limit',
+      M,
+      new Uint8Array(5000),
+      PROTO,
+      429,
+      'resource_exhausted: query_limit',
+    ],
+    [
+      'a method that is not built',
+      `${QUERIER}/SelectHeatmap`,
+      '{}',
+      JSON_TYPE,
+      501,
+      'unimplemented',
+    ],
     ['GetProfileStats', `${QUERIER}/GetProfileStats`, '{}', JSON_TYPE, 501, 'unimplemented'],
     ['a method that does not exist', `${QUERIER}/Nope`, '{}', JSON_TYPE, 501, 'unimplemented'],
     ['a service that does not exist', '/no.v1.Service/Nope', '{}', JSON_TYPE, 404, 'not_found'],
-    ['ProfileTypes of 1970', `${QUERIER}/ProfileTypes`, '{"start":-5,"end":"4000"}', JSON_TYPE, 200, ''],
-    ['no time range', M, merge({ start: 0 }), JSON_TYPE, 400, 'invalid_argument: missing_time_range'],
-    ['no time range for labels', `${QUERIER}/LabelNames`, '{}', JSON_TYPE, 400, 'invalid_argument: missing_time_range'],
-    ['start after end', M, merge({ start: 3 }), JSON_TYPE, 400, 'invalid_argument: invalid_time_range'],
-    ['an empty selector', M, merge({ labelSelector: '' }), JSON_TYPE, 400, 'invalid_argument: parse_error'],
-    ['four parts of a type', M, merge({ profileTypeID: 'a:b:c:d' }), JSON_TYPE, 400, 'invalid_argument: invalid_profile_type'],
-    ['an empty label name', `${QUERIER}/LabelValues`, '{"start":1,"end":2}', JSON_TYPE, 400, 'invalid_argument'],
+    [
+      'ProfileTypes of 1970',
+      `${QUERIER}/ProfileTypes`,
+      '{"start":-5,"end":"4000"}',
+      JSON_TYPE,
+      200,
+      '',
+    ],
+    [
+      'no time range',
+      M,
+      merge({ start: 0 }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: missing_time_range',
+    ],
+    [
+      'no time range for labels',
+      `${QUERIER}/LabelNames`,
+      '{}',
+      JSON_TYPE,
+      400,
+      'invalid_argument: missing_time_range',
+    ],
+    [
+      'start after end',
+      M,
+      merge({ start: 3 }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: invalid_time_range',
+    ],
+    [
+      'an empty selector',
+      M,
+      merge({ labelSelector: '' }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: parse_error',
+    ],
+    [
+      'four parts of a type',
+      M,
+      merge({ profileTypeID: 'a:b:c:d' }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: invalid_profile_type',
+    ],
+    [
+      'an empty label name',
+      `${QUERIER}/LabelValues`,
+      '{"start":1,"end":2}',
+      JSON_TYPE,
+      400,
+      'invalid_argument',
+    ],
     ['no step', S, merge({}), JSON_TYPE, 400, 'invalid_argument: invalid_step'],
-    ['a step below 1 ms', S, merge({ step: 0.0004 }), JSON_TYPE, 400, 'invalid_argument: invalid_step'],
-    ['a step that is no number', S, merge({ step: 'NaN' }), JSON_TYPE, 400, 'invalid_argument: invalid_step'],
-    ['negative max_nodes', M, merge({ maxNodes: -1 }), JSON_TYPE, 400, 'invalid_argument: invalid_max_nodes'],
-    ['too large max_nodes', M, merge({ maxNodes: 1_048_577 }), JSON_TYPE, 400, 'invalid_argument: invalid_max_nodes'],
+    [
+      'a step below 1 ms',
+      S,
+      merge({ step: 0.0004 }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: invalid_step',
+    ],
+    [
+      'a step that is no number',
+      S,
+      merge({ step: 'NaN' }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: invalid_step',
+    ],
+    [
+      'negative max_nodes',
+      M,
+      merge({ maxNodes: -1 }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: invalid_max_nodes',
+    ],
+    [
+      'too large max_nodes',
+      M,
+      merge({ maxNodes: 1_048_577 }),
+      JSON_TYPE,
+      400,
+      'invalid_argument: invalid_max_nodes',
+    ],
     ['max_nodes 0', M, merge({ maxNodes: 0 }), JSON_TYPE, 200, ''],
     ['format tree', M, merge({ format: 2 }), JSON_TYPE, 501, 'unimplemented'],
     ['an unknown format', M, merge({ format: 9 }), JSON_TYPE, 501, 'unimplemented'],
-    ['call_site', M, merge({ stackTraceSelector: { call_site: [{ name: 'm' }] } }), JSON_TYPE, 501, 'unimplemented'],
-    ['call_site on series', S, merge({ step: 1, stackTraceSelector: { call_site: [{ name: 'm' }] } }), JSON_TYPE, 501, 'unimplemented'],
+    [
+      'call_site',
+      M,
+      merge({ stackTraceSelector: { call_site: [{ name: 'm' }] } }),
+      JSON_TYPE,
+      501,
+      'unimplemented',
+    ],
+    [
+      'call_site on series',
+      S,
+      merge({ step: 1, stackTraceSelector: { call_site: [{ name: 'm' }] } }),
+      JSON_TYPE,
+      501,
+      'unimplemented',
+    ],
     ['an empty call_site', M, merge({ stackTraceSelector: {} }), JSON_TYPE, 200, ''],
-    ['go_pgo', `${QUERIER}/SelectMergeProfile`, merge({ stackTraceSelector: { goPgo: {} } }), JSON_TYPE, 501, 'unimplemented'],
+    [
+      'go_pgo',
+      `${QUERIER}/SelectMergeProfile`,
+      merge({ stackTraceSelector: { goPgo: {} } }),
+      JSON_TYPE,
+      501,
+      'unimplemented',
+    ],
     ['span ids', M, merge({ spanSelector: ['00'] }), JSON_TYPE, 501, 'unimplemented'],
     ['trace ids', M, merge({ traceIdSelector: ['00'] }), JSON_TYPE, 501, 'unimplemented'],
     ['profile ids', M, merge({ profileIdSelector: ['00'] }), JSON_TYPE, 501, 'unimplemented'],
     ['half a diff', `${QUERIER}/Diff`, '{"left":{}}', JSON_TYPE, 400, 'invalid_argument'],
     ['a content type that is not served', PUSH, 'x', { 'content-type': 'text/plain' }, 415, ''],
-    ['gRPC-Web, which is not built', PUSH, 'x', { 'content-type': 'application/grpc-web' }, 415, ''],
-    ['an extreme range', M, merge({ start: '-9223372036854775808', end: '9223372036854775807' }), JSON_TYPE, 200, ''],
+    [
+      'gRPC-Web, which is not built',
+      PUSH,
+      'x',
+      { 'content-type': 'application/grpc-web' },
+      415,
+      '',
+    ],
+    [
+      'an extreme range',
+      M,
+      merge({ start: '-9223372036854775808', end: '9223372036854775807' }),
+      JSON_TYPE,
+      200,
+      '',
+    ],
   ] as const)('%s', async (_case, path, body, headers, status, told) => {
     const answer = await send(`${it.url}${path}`, body, headers);
     expect(answer.status).toBe(status);
@@ -320,7 +507,11 @@ describe('connect without a client library', () => {
   test('a diff of two types is refused', async () => {
     const left = { profileTypeID: CPU, labelSelector: '{}', start: 1, end: 2 };
     const right = { ...left, profileTypeID: 'memory:space:bytes::' };
-    const answer = await send(`${it.url}${QUERIER}/Diff`, JSON.stringify({ left, right }), JSON_TYPE);
+    const answer = await send(
+      `${it.url}${QUERIER}/Diff`,
+      JSON.stringify({ left, right }),
+      JSON_TYPE,
+    );
     expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('incompatible')]);
   });
 

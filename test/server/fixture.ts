@@ -22,13 +22,17 @@ export class FakeEngine implements Engine {
     outcome: 'stored',
     entries: 1,
   });
-  fail: unknown = undefined;
+  fail: Error | undefined = undefined;
   gate: Promise<void> = Promise.resolve();
   notes: QueryNotes = NO_NOTES;
   types: string[] = ['process_cpu:cpu:nanoseconds:cpu:nanoseconds', 'memory:space:bytes::'];
   names: string[] = ['__name__', 'otel.scope.name', 'service_name'];
-  sets: (readonly Label[])[] = [[['otel.scope.name', 'x'] as const, ['service_name', 'shop'] as const]];
-  lines: SeriesAnswer[] = [{ labels: [['pod', 'a']], points: [{ timestampMs: 75_000, value: 1.5 }] }];
+  sets: (readonly Label[])[] = [
+    [['otel.scope.name', 'x'] as const, ['service_name', 'shop'] as const],
+  ];
+  lines: SeriesAnswer[] = [
+    { labels: [['pod', 'a']], points: [{ timestampMs: 75_000, value: 1.5 }] },
+  ];
 
   readonly flame = create(SelectMergeStacktracesResponseSchema, {
     flamegraph: {
@@ -139,7 +143,7 @@ export interface RawAnswer {
 /** One HTTP/1.1 request with exactly these headers. */
 export function send(
   url: string,
-  body: Uint8Array | string | undefined = undefined,
+  body?: Uint8Array | string,
   headers: Record<string, string> = {},
   method = 'POST',
 ): Promise<RawAnswer> {

@@ -19,7 +19,11 @@ interface Answer {
 let it: Fixture;
 let client: grpc.Client;
 beforeAll(async () => {
-  it = await startFixture({ bodyBytesMax: 100_000, inFlightBytesMax: 300_000, inFlightWaitMs: 200 });
+  it = await startFixture({
+    bodyBytesMax: 100_000,
+    inFlightBytesMax: 300_000,
+    inFlightWaitMs: 200,
+  });
   client = new grpc.Client(`127.0.0.1:${it.port}`, grpc.credentials.createInsecure(), {
     'grpc.default_compression_algorithm': 2,
   });
@@ -95,12 +99,42 @@ describe('gRPC on the same port', () => {
   });
 
   test.each([
-    ['undecodable bytes', PUSH, Uint8Array.of(0x0a, 0x7f), grpc.status.INVALID_ARGUMENT, 'malformed_protobuf'],
+    [
+      'undecodable bytes',
+      PUSH,
+      Uint8Array.of(0x0a, 0x7f),
+      grpc.status.INVALID_ARGUMENT,
+      'malformed_protobuf',
+    ],
     ['no profiles', PUSH, new Uint8Array(), grpc.status.INVALID_ARGUMENT, 'empty_request'],
-    ['a message over our limit', PUSH, pushBytes(100_000), grpc.status.INVALID_ARGUMENT, 'body_size_limit'],
-    ['a message over twice our limit', PUSH, pushBytes(300_000), grpc.status.RESOURCE_EXHAUSTED, ''],
-    ['a method that is not built', '/querier.v1.QuerierService/SelectHeatmap', new Uint8Array(), grpc.status.UNIMPLEMENTED, ''],
-    ['an unknown method', '/querier.v1.QuerierService/Nope', new Uint8Array(), grpc.status.UNIMPLEMENTED, ''],
+    [
+      'a message over our limit',
+      PUSH,
+      pushBytes(100_000),
+      grpc.status.INVALID_ARGUMENT,
+      'body_size_limit',
+    ],
+    [
+      'a message over twice our limit',
+      PUSH,
+      pushBytes(300_000),
+      grpc.status.RESOURCE_EXHAUSTED,
+      '',
+    ],
+    [
+      'a method that is not built',
+      '/querier.v1.QuerierService/SelectHeatmap',
+      new Uint8Array(),
+      grpc.status.UNIMPLEMENTED,
+      '',
+    ],
+    [
+      'an unknown method',
+      '/querier.v1.QuerierService/Nope',
+      new Uint8Array(),
+      grpc.status.UNIMPLEMENTED,
+      '',
+    ],
     ['an unknown service', '/no.v1.Service/Nope', new Uint8Array(), grpc.status.UNIMPLEMENTED, ''],
   ] as const)('%s', async (_case, path, bytes, code, told) => {
     const answer = await call(path, bytes);

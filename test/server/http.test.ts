@@ -37,7 +37,7 @@ describe('POST /ingest', () => {
       spyName: 'nodespy',
       sampleRate: '17',
     });
-    const answer = await send(`${it.url}/ingest?${query}`, payload);
+    const answer = await send(`${it.url}/ingest?${query.toString()}`, payload);
     expect([answer.status, answer.text, answer.headers['content-length']]).toEqual([200, '', '0']);
     const [item] = it.engine.pushed;
     expect(item).toMatchObject({
@@ -140,6 +140,14 @@ describe('POST /ingest', () => {
     const chunked = { 'transfer-encoding': 'chunked' };
     const answer = await send(`${it.url}/ingest?name=a`, big, chunked);
     expect([answer.status, answer.headers.connection]).toEqual([413, 'close']);
+  });
+
+  test('a client sees 413 although it is still sending', async () => {
+    const big = Buffer.alloc(3_000_000);
+    for (const headers of [{}, { 'transfer-encoding': 'chunked' }]) {
+      const answer = await send(`${it.url}/ingest?name=a`, big, headers);
+      expect([answer.status, JSON.parse(answer.text).code]).toEqual([413, 'invalid_argument']);
+    }
   });
 
   test('a client that leaves in the middle harms nobody', async () => {

@@ -1,11 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { TephraError } from '../../base/errors.ts';
 import type { Metrics } from '../../base/metrics.ts';
-import {
-  PusherService,
-  PushResponseSchema,
-  type PushRequest,
-} from '../../gen/push/v1/push_pb.ts';
+import { PusherService, PushResponseSchema, type PushRequest } from '../../gen/push/v1/push_pb.ts';
 import type { PushItem, PushOutcome } from '../../ingest/push.ts';
 import type { Engine } from '../../shards/engine.ts';
 import { rpcMethod, type CallContext, type RpcMethod } from './method.ts';

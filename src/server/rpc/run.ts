@@ -44,11 +44,7 @@ export async function runMethod(
 }
 
 /** Counts, times and logs one request under `name`; rejections become TephraErrors. */
-export async function observed<T>(
-  name: string,
-  deps: RunDeps,
-  work: () => Promise<T>,
-): Promise<T> {
+export async function observed<T>(name: string, deps: RunDeps, work: () => Promise<T>): Promise<T> {
   const startedMs = deps.clock.monotonicMs();
   let outcome = 'ok';
   try {
