@@ -75,8 +75,8 @@ function startsOf(tree: PrunedTree, self: WideLanes, total: WideLanes): WideLane
     const end = childStart[node + 1] as number;
     for (let c = childStart[node] as number; c < end; c++) {
       const child = children[c] as number;
-      starts.hi[child] = at.hi[0] as number;
-      starts.lo[child] = at.lo[0] as number;
+      starts.hi[child] = at.hi[0];
+      starts.lo[child] = at.lo[0];
       addWide(at, 0, total.hi[child] as number, total.lo[child] as number);
     }
   }

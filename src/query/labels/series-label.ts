@@ -35,5 +35,6 @@ export function seriesLabel(labels: LabelSet, type: ProfileType, name: string): 
 }
 
 function serviceOf(labels: LabelSet): string {
-  return labelValue(labels, 'service_name') || UNKNOWN_SERVICE;
+  const service = labelValue(labels, 'service_name') ?? '';
+  return service === '' ? UNKNOWN_SERVICE : service;
 }

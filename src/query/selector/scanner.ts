@@ -39,7 +39,7 @@ export class Scanner {
   fail(expected: string, at: number = this.#at): never {
     const before = this.text.slice(0, at);
     const line = before.split('\n').length;
-    const column = [...before.slice(before.lastIndexOf('\n') + 1)].length + 1;
+    const column = Array.from(before.slice(before.lastIndexOf('\n') + 1)).length + 1;
     const found = String.fromCodePoint(this.text.codePointAt(at) ?? 0);
     throw new TephraError(
       'parse_error',

@@ -42,13 +42,13 @@ function diff(left: NameTree, right: NameTree, maxNodes = 8192) {
 
 /** Few names, so that paths and ties repeat; some sort differently as UTF-16 and as UTF-8. */
 const names = fc.constantFrom('a', 'b', 'aa', 'other', 'total', 'é', '\uFFFD', '😀', 'Z', '');
-const values = fc.oneof(
+const weights = fc.oneof(
   fc.bigInt(0n, 6n),
   fc.bigInt(0n, 1n << 40n),
   fc.bigInt((1n << 53n) - 4n, (1n << 53n) + 4n),
 );
 const stacks: fc.Arbitrary<Stack[]> = fc.array(
-  fc.tuple(fc.array(names, { minLength: 1, maxLength: 6 }), values),
+  fc.tuple(fc.array(names, { minLength: 1, maxLength: 6 }), weights),
   { maxLength: 40 },
 );
 
@@ -83,7 +83,7 @@ describe('encodeFlameGraph', () => {
       maxSelf: 0n,
     });
     expect(Buffer.from(encodeFlameGraph(joinNameTrees([]), 1).bytes).toString('hex')).toBe(
-      '0a0f' + '0a05746f74616c' + '12060a0400000000',
+      '0a0f0a05746f74616c12060a0400000000',
     );
   });
 
