@@ -101,6 +101,9 @@ export class TickSums implements Lanes {
   }
 }
 
+/** Grains that have an array of their own at one time. */
+const GRAINS_AT_ONCE = 16;
+
 /**
  * Sums of values per stack over columns of any grain, of one dictionary. The kernels run per grain
  * on ticks, and each grain is scaled once at the end. Exact up to 2^64; {@link ValueSums.total} tells
@@ -109,6 +112,8 @@ export class TickSums implements Lanes {
 export class ValueSums {
   readonly #stackCount: () => number;
   readonly #byGrain = new Map<bigint, TickSums>();
+  /** What was scaled already. */
+  #values: Lanes | undefined;
   #total = 0n;
   #finished = false;
   #last: { readonly grain: bigint; readonly sums: TickSums } | undefined;
@@ -125,7 +130,7 @@ export class ValueSums {
 
   /** Bytes of the accumulators, for the query's budget. */
   get byteLength(): number {
-    return this.#byGrain.size * this.#stackCount() * 16;
+    return (this.#byGrain.size + 1) * this.#stackCount() * 16;
   }
 
   /**
@@ -140,6 +145,8 @@ export class ValueSums {
     if (last === undefined || last.grain !== type.grain) {
       let sums = this.#byGrain.get(type.grain);
       if (sums === undefined) {
+        // Some agents change their period with every flush: arrays for each would fill the memory.
+        if (this.#byGrain.size === GRAINS_AT_ONCE) this.#scale(this.#stackCount());
         sums = new TickSums(this.#stackCount());
         this.#byGrain.set(type.grain, sums);
       }
@@ -157,7 +164,12 @@ export class ValueSums {
     this.#finished = true;
     const stackCount = this.#stackCount();
     const [only] = this.#byGrain;
-    if (only !== undefined && this.#byGrain.size === 1 && this.#total < TWO_53) {
+    if (
+      this.#values === undefined &&
+      only !== undefined &&
+      this.#byGrain.size === 1 &&
+      this.#total < TWO_53
+    ) {
       // The usual case, in place: another array would cost as much as summing a few columns.
       const [grain, sums] = only;
       sums.grow(stackCount);
@@ -166,7 +178,14 @@ export class ValueSums {
       if (scale !== 1) for (let i = 0; i < lo.length; i++) lo[i] = (lo[i] as number) * scale;
       return { lo, hi: undefined };
     }
-    const lo = new Float64Array(stackCount);
+    return this.#scale(stackCount);
+  }
+
+  /** Scales all grains into the values, and forgets them. */
+  #scale(stackCount: number): Lanes {
+    const before = this.#values;
+    const lo = enlarge(before?.lo ?? NOTHING, stackCount);
+    let hi = before?.hi === undefined ? undefined : enlarge(before.hi, stackCount);
     if (this.#total < TWO_53) {
       // Every product and every sum is at most the total: exact in one lane.
       for (const [grain, { lo: ticks }] of this.#byGrain) {
@@ -175,16 +194,22 @@ export class ValueSums {
           lo[i] = (lo[i] as number) + (ticks[i] as number) * scale;
         }
       }
-      return { lo, hi: undefined };
-    }
-    const hi = new Float64Array(stackCount);
-    for (const [grain, ticks] of this.#byGrain) {
-      addScaled(ticks, grain, lo, hi);
+    } else {
+      hi ??= new Float64Array(stackCount);
       carry(lo, hi);
+      for (const [grain, ticks] of this.#byGrain) {
+        addScaled(ticks, grain, lo, hi);
+        carry(lo, hi);
+      }
     }
-    return { lo, hi };
+    this.#byGrain.clear();
+    this.#last = undefined;
+    this.#values = { lo, hi };
+    return this.#values;
   }
 }
+
+const NOTHING = new Float64Array(0);
 
 /** Adds `ticks * grain` to two lanes, exactly up to 2^64. */
 function addScaled(ticks: Lanes, grain: bigint, lo: Float64Array, hi: Float64Array): void {

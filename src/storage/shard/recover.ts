@@ -35,52 +35,84 @@ interface StoredFragment {
  * because absorb either takes an epoch's rows over as they are, or takes all of the epoch at once.
  */
 export async function recoverShard(state: ShardState): Promise<Recovery> {
-  const damaged: string[] = [];
-  const gaps: string[] = [];
-  let fragments = 0;
-  let sections = 0;
+  const recovery: Found = { fragments: 0, sections: 0, damaged: [], gaps: [] };
   const roots = new Map<number, PartitionRoot>();
   for (const volume of await state.store.listVolumes('raw')) {
     const startMs = parseRawVolume(volume);
     if (startMs === undefined) continue;
-    const mark = await readHeadMark(state.store, volume, state.shard);
-    const scopes = new Map<string, SectionScope>();
-    const found: StoredFragment[] = [];
-    for (let hourMs = startMs; hourMs < startMs + RAW_VOLUME_MS; hourMs += HOUR_MS) {
-      const prefix = fragmentPrefix({ arrivalHourMs: hourMs, shard: state.shard });
-      for (const { key } of await state.store.list(prefix)) {
-        const address = parseFragmentKey(key);
-        if (address === undefined) continue;
-        if (address.seq < (mark.get(address.incarnation) ?? 0)) {
-          state.land(address.incarnation, address.seq);
-          continue;
-        }
-        const bytes = await getUnlessCorrupt(state.store, key);
-        const view = bytes === null ? undefined : unlessCorrupt(() => decodeFragment(bytes));
-        if (bytes === null || view === undefined) damaged.push(key);
-        else found.push({ key, bytes, view });
-      }
+    try {
+      await recoverVolume(state, volume, startMs, roots, recovery);
+    } catch (thrown) {
+      const error = TephraError.from(thrown);
+      if (error.reason !== 'volume_quarantined') throw error;
+      // What is set aside is reported and costs itself; the rest of the shard serves.
+      recovery.damaged.push(volume);
     }
-    // Slices build on one another in this order, whatever the clock said when they arrived.
-    found.sort((a, b) => a.view.incarnation - b.view.incarnation || a.view.seq - b.view.seq);
-    for (const { key, bytes, view } of found) {
-      fragments++;
-      state.land(view.incarnation, view.seq);
-      for (const entry of view.sections) {
-        let root = roots.get(entry.dayMs);
-        if (root === undefined) {
-          root = (await readPartition(state.store, partitionOf(state, entry.dayMs))).root;
-          roots.set(entry.dayMs, root);
-        }
-        if (root.dropped || isAbsorbed(root, view.incarnation, view.seq)) continue;
-        const added = await addSection(state, scopes, root, view, entry, bytes);
-        if (added) sections++;
-        else damaged.push(`${key} (${entry.service})`);
-      }
-    }
-    gaps.push(...gapsOf(found.map(({ view }) => view)));
   }
-  return { fragments, sections, damaged, gaps };
+  return recovery;
+}
+
+interface Found {
+  fragments: number;
+  sections: number;
+  readonly damaged: string[];
+  readonly gaps: string[];
+}
+
+async function recoverVolume(
+  state: ShardState,
+  volume: string,
+  startMs: number,
+  roots: Map<number, PartitionRoot>,
+  recovery: Found,
+): Promise<void> {
+  const stored = await listFragments(state, volume, startMs, recovery.damaged);
+  const scopes = new Map<string, SectionScope>();
+  for (const { key, bytes, view } of stored) {
+    recovery.fragments++;
+    state.land(view.incarnation, view.seq);
+    for (const entry of view.sections) {
+      let root = roots.get(entry.dayMs);
+      if (root === undefined) {
+        root = (await readPartition(state.store, partitionOf(state, entry.dayMs))).root;
+        roots.set(entry.dayMs, root);
+      }
+      if (root.dropped || isAbsorbed(root, view.incarnation, view.seq)) continue;
+      const added = await addSection(state, scopes, root, view, entry, bytes);
+      if (added) recovery.sections++;
+      else recovery.damaged.push(`${key} (${entry.service})`);
+    }
+  }
+  recovery.gaps.push(...gapsOf(stored.map(({ view }) => view)));
+}
+
+/** Fragments above the head mark, in the order in which their slices build on one another. */
+async function listFragments(
+  state: ShardState,
+  volume: string,
+  startMs: number,
+  damaged: string[],
+): Promise<StoredFragment[]> {
+  const mark = await readHeadMark(state.store, volume, state.shard);
+  const found: StoredFragment[] = [];
+  for (let hourMs = startMs; hourMs < startMs + RAW_VOLUME_MS; hourMs += HOUR_MS) {
+    const prefix = fragmentPrefix({ arrivalHourMs: hourMs, shard: state.shard });
+    for (const { key } of await state.store.list(prefix)) {
+      const address = parseFragmentKey(key);
+      if (address === undefined) continue;
+      if (address.seq < (mark.get(address.incarnation) ?? 0)) {
+        state.land(address.incarnation, address.seq);
+        continue;
+      }
+      const bytes = await getUnlessCorrupt(state.store, key);
+      const view = bytes === null ? undefined : unlessCorrupt(() => decodeFragment(bytes));
+      if (bytes === null || view === undefined) damaged.push(key);
+      else found.push({ key, bytes, view });
+    }
+  }
+  return found.toSorted(
+    (a, b) => a.view.incarnation - b.view.incarnation || a.view.seq - b.view.seq,
+  );
 }
 
 function partitionOf(state: ShardState, dayMs: number) {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { readEntriesHeader } from '../../../src/storage/column/decode.ts';
+import { decodeEntries, readEntriesHeader } from '../../../src/storage/column/decode.ts';
 import type { Entries } from '../../../src/storage/column/entries.ts';
 import { saturate, TOTAL_MAX } from '../../../src/storage/column/entries.ts';
 import { type Lanes, TickSums, ValueSums } from '../../../src/storage/column/sum.ts';
@@ -110,6 +110,26 @@ test('the total of a push with several groups is counted once', () => {
   expect(sums.total).toBe(14n);
   expect(valuesOf(sums.finish()).slice(0, 2)).toEqual([6n, 8n]);
   expect(() => sums.finish()).toThrow(/once/);
+});
+
+test('any number of grains keeps few arrays and stays exact, also past 2^53', () => {
+  for (const factor of [1n, 2n ** 40n]) {
+    const sums = new ValueSums(() => STACKS);
+    const expected = Array.from({ length: STACKS }, () => 0n);
+    for (let i = 0; i < 200; i++) {
+      const bytes = encoded(entriesOf([i % 7, 7 + (i % 5)], [i + 1, i + 2]));
+      const grain = BigInt(2 * i + 1) * factor;
+      const rows = plain(decodeEntries(bytes, 0, bytes.byteLength));
+      let total = 0n;
+      for (const [stack, [tick]] of rows) {
+        expected[stack] = (expected[stack] as bigint) + (tick as bigint) * grain;
+        total += (tick as bigint) * grain;
+      }
+      sums.add(bytes, header(bytes), { grain, total, column: 0 });
+      expect(sums.byteLength).toBeLessThanOrEqual(17 * STACKS * 16);
+    }
+    expect(valuesOf(sums.finish())).toEqual(expected);
+  }
 });
 
 test('low lanes are carried before they pass 2^53', () => {
