@@ -1,27 +1,36 @@
-import { ByteReader, ByteWriter, concatBytes } from '../../base/bytes.ts';
+/**
+ * A segment: dictionary slices of many (tenant, service) of one partition, in the envelope that
+ * fragments and blocks have too. The directory is at the tail: one read of the tail, one of the
+ * directory, and a range for each service that is wanted is all that a load costs.
+ * docs/format/dictionary.md draws the bytes.
+ */
+import { ByteReader, ByteWriter } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { TephraError } from '../../base/errors.ts';
-import { NO_LENGTHS, lengthsEqual, readLengths, writeLengths, type TableLengths } from './lengths.ts';
+import {
+  checkDirectory,
+  checkHeader,
+  checkSection,
+  type Envelope,
+  FOOTER_BYTES,
+  HEADER_BYTES,
+  readDirectoryAt,
+  writeDirectory,
+  writeHeader,
+} from '../envelope.ts';
+import {
+  lengthsEqual,
+  NO_LENGTHS,
+  readLengths,
+  type TableLengths,
+  writeLengths,
+} from './lengths.ts';
 import { mergeSlices } from './merge-slices.ts';
 
-/*
- * A segment: dictionary slices of many (tenant, service) of one partition. Little-endian.
- *
- *   slices      one after another
- *   directory   varint count; each: text tenant, text service, varint start of the slice,
- *               varint bytes of the slice, u32 CRC-32 of the slice, six varints `from` (beyond
- *               NO_LENGTHS), six varints `to - from`; then u32 CRC-32 of the directory before it
- *   footer      u32 start of the directory, u32 end of the directory, u32 version, u32 magic
- *
- * The directory is at the tail so that one read of the tail, and a range for each service that is
- * wanted, is all that a load costs. docs/format/dictionary.md draws the bytes.
- */
-const MAGIC = 0x47534454; // `TDSG`
-const VERSION = 1;
-const WHAT = 'dictionary segment';
+const SEGMENT: Envelope = { what: 'dictionary segment', magic: 'TPSG', version: 1 };
 
 /** Bytes of the footer. */
-export const SEGMENT_FOOTER_BYTES = 16;
+export const SEGMENT_FOOTER_BYTES: number = FOOTER_BYTES;
 
 /** One slice to put into a segment. */
 export interface SegmentPart {
@@ -43,7 +52,7 @@ export interface SegmentEntry {
   readonly crc: number;
 }
 
-/** Where the directory lies in the blob. */
+/** Where the directory, with the footer that holds its checksum, lies in the blob. */
 export interface SegmentFooter {
   readonly directoryAt: number;
   readonly directoryEnd: number;
@@ -51,19 +60,18 @@ export interface SegmentFooter {
 
 /** Encodes a segment; the parts stay in their order. */
 export function encodeSegment(parts: readonly SegmentPart[]): Uint8Array {
+  const out = new ByteWriter();
   const directory = new ByteWriter();
+  writeHeader(out, SEGMENT);
   directory.varint(parts.length);
-  let at = 0;
   for (const { tenant, service, from, to, slice } of parts) {
-    directory.text(tenant).text(service).varint(at).varint(slice.byteLength).u32(crc32(slice));
+    out.raw(slice);
+    directory.varint(slice.byteLength).u32(crc32(slice)).text(tenant).text(service);
     writeLengths(directory, from, NO_LENGTHS);
     writeLengths(directory, to, from);
-    at += slice.byteLength;
   }
-  directory.u32(crc32(directory.view()));
-  const end = at + directory.size;
-  directory.u32(at).u32(end).u32(VERSION).u32(MAGIC);
-  return concatBytes([...parts.map((part) => part.slice), directory.view()]);
+  writeDirectory(out, SEGMENT, directory.view());
+  return out.finish();
 }
 
 /**
@@ -71,40 +79,28 @@ export function encodeSegment(parts: readonly SegmentPart[]): Uint8Array {
  * bytes ends. Throws `corrupt_block`, or `unknown_format_version` for a newer one.
  */
 export function decodeSegmentFooter(tail: Uint8Array, size: number): SegmentFooter {
-  if (tail.byteLength < SEGMENT_FOOTER_BYTES || tail.byteLength > size) {
-    throw new TephraError('corrupt_block', `${WHAT}: ${tail.byteLength} bytes hold no footer`);
-  }
-  const input = new ByteReader(tail, `${WHAT} footer`, tail.byteLength - SEGMENT_FOOTER_BYTES);
-  const directoryAt = input.u32();
-  const directoryEnd = input.u32();
-  const version = input.u32();
-  if (input.u32() !== MAGIC) input.fail('magic number is wrong');
-  if (version > VERSION) {
-    throw new TephraError('unknown_format_version', `${WHAT}: version ${version}, known ${VERSION}`);
-  }
-  if (version === 0 || directoryEnd !== size - SEGMENT_FOOTER_BYTES || directoryAt > directoryEnd) {
-    input.fail(`directory [${directoryAt}, ${directoryEnd}) of a blob of ${size} bytes`);
-  }
-  return { directoryAt, directoryEnd };
+  const footer = new ByteReader(tail, `${SEGMENT.what} footer`);
+  return { directoryAt: readDirectoryAt(footer, SEGMENT, size), directoryEnd: size };
 }
 
 /** Decodes `[directoryAt, directoryEnd)` of the blob. Throws `corrupt_block`. */
 export function decodeSegmentDirectory(bytes: Uint8Array): SegmentEntry[] {
-  const what = `${WHAT} directory`;
-  const body = bytes.byteLength - 4;
-  if (body < 1) throw new TephraError('corrupt_block', `${what}: ${bytes.byteLength} bytes`);
-  const check = new ByteReader(bytes, what, body).u32();
-  const input = new ByteReader(bytes, what, 0, body);
-  if (check !== crc32(bytes.subarray(0, body))) input.fail('checksum is wrong');
+  const what = `${SEGMENT.what} directory`;
+  if (bytes.byteLength < FOOTER_BYTES) {
+    throw new TephraError('corrupt_block', `${what}: ${bytes.byteLength} bytes`);
+  }
+  const input = new ByteReader(checkDirectory(bytes, SEGMENT), what);
   const entries: SegmentEntry[] = [];
+  let at = HEADER_BYTES;
   for (let left = input.varint(); left > 0; left--) {
-    const tenant = input.text();
-    const service = input.text();
-    const at = input.varint();
     const end = at + input.varint();
     const crc = input.u32();
+    const tenant = input.text();
+    const service = input.text();
     const from = readLengths(input, NO_LENGTHS);
-    entries.push({ tenant, service, at, end, crc, from, to: readLengths(input, from) });
+    const to = readLengths(input, from);
+    entries.push({ tenant, service, from, to, at, end, crc });
+    at = end;
   }
   input.expectEnd();
   return entries;
@@ -112,13 +108,11 @@ export function decodeSegmentDirectory(bytes: Uint8Array): SegmentEntry[] {
 
 /** Checks the slice of `entry`, read as the range `[at, end)` of the blob. Throws `corrupt_block`. */
 export function sliceOf(range: Uint8Array, entry: SegmentEntry): Uint8Array {
-  const found = range.byteLength;
-  if (found !== entry.end - entry.at || crc32(range) !== entry.crc) {
-    throw new TephraError(
-      'corrupt_block',
-      `${WHAT}: slice [${entry.at}, ${entry.end}) fails its checksum (${found} bytes found)`,
-    );
+  const what = `${SEGMENT.what}: slice [${entry.at}, ${entry.end})`;
+  if (range.byteLength !== entry.end - entry.at) {
+    throw new TephraError('corrupt_block', `${what} ends after ${range.byteLength} bytes`);
   }
+  checkSection(range, entry.crc, what);
   return range;
 }
 
@@ -131,9 +125,15 @@ export interface OpenSegment {
 
 /** Opens a whole blob. Throws as {@link decodeSegmentFooter} and {@link decodeSegmentDirectory}. */
 export function openSegment(blob: Uint8Array): OpenSegment {
-  const { directoryAt, directoryEnd } = decodeSegmentFooter(blob, blob.byteLength);
+  checkHeader(new ByteReader(blob, SEGMENT.what), SEGMENT);
+  const { directoryAt } = decodeSegmentFooter(blob, blob.byteLength);
+  const entries = decodeSegmentDirectory(blob.subarray(directoryAt));
+  const end = entries.at(-1)?.end ?? HEADER_BYTES;
+  if (end !== directoryAt) {
+    throw new TephraError('corrupt_block', `${SEGMENT.what}: slices end at ${end}, not ${directoryAt}`);
+  }
   return {
-    entries: decodeSegmentDirectory(blob.subarray(directoryAt, directoryEnd)),
+    entries,
     slice: (entry) => sliceOf(blob.subarray(entry.at, entry.end), entry),
   };
 }
