@@ -2,7 +2,7 @@ import { TephraError } from '../base/errors.ts';
 import { NANOS_PER_MS } from '../base/time.ts';
 import type { ProfileColumns } from '../profile/columns.ts';
 import { FoldedReader } from '../profile/folded/read.ts';
-import { nameOfPprof, textProfileType } from '../profile/ingest-naming.ts';
+import { nameOfPprof, seriesName, textProfileType } from '../profile/ingest-naming.ts';
 import { labelValue, validateLabels } from '../profile/labels.ts';
 import type { LabelSet } from '../profile/labels.ts';
 import { inflatePayload } from '../profile/pprof/inflate.ts';
@@ -74,7 +74,13 @@ export class Acceptor {
       if (item.surface === 'push' && type.includes('-')) {
         throw new TephraError('malformed_profile', `sample type ${JSON.stringify(type)} has a "-"`);
       }
-      return { name, type, unit, periodType: periodType.type, periodUnit: periodType.unit };
+      return {
+        name: item.surface === 'ingest' ? seriesName(name, type) : name,
+        type,
+        unit,
+        periodType: periodType.type,
+        periodUnit: periodType.unit,
+      };
     });
     const bodyMs = columns.timeNanos > 0n ? Number(columns.timeNanos / NANOS_PER_MS) : undefined;
     const clientTimeMs = item.fromMs ?? bodyMs;
@@ -128,7 +134,8 @@ export class Acceptor {
 
   #readText(item: PushItem, payload: Uint8Array): ProfileColumns {
     const text = textProfileType(item.appName ?? '', item.sampleRateHz);
-    return this.#folded.read(payload, { ...text, format: item.format === 'lines' ? 'lines' : 'folded' });
+    const format = item.format === 'lines' ? 'lines' : 'folded';
+    return this.#folded.read(payload, { ...text, format });
   }
 
   #nameOf(item: PushItem, labels: LabelSet, columns: ProfileColumns): string {
