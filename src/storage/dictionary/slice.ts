@@ -174,10 +174,16 @@ function unpack(slice: Uint8Array): Uint8Array {
 
 function inflate(bytes: Uint8Array, size: number): Uint8Array {
   try {
-    return inflateRawSync(bytes, { maxOutputLength: Math.max(1, size) });
+    // With `info` the answer is an object (which the types do not know) that tells what was used.
+    const { buffer, engine } = inflateRawSync(bytes, {
+      maxOutputLength: Math.max(1, size),
+      info: true,
+    }) as unknown as { buffer: Uint8Array; engine: { bytesWritten: number } };
+    if (engine.bytesWritten === bytes.byteLength) return buffer;
   } catch (thrown) {
     // zlib throws only about the bytes here: damaged, cut, or more than the size says.
     const why = isErrorLike(thrown) ? thrown.message : String(thrown);
     throw new TephraError('corrupt_block', `${WHAT}: ${why}`, { cause: thrown });
   }
+  throw new TephraError('corrupt_block', `${WHAT}: bytes behind the deflated ones`);
 }

@@ -42,12 +42,26 @@ export const plainFrame: fc.Arbitrary<PlainFrame> = fc.record({
   inlined: fc.boolean(),
 });
 
+/** Some that only a key with lengths tells apart. */
+const LABEL_SETS: readonly (readonly Label[])[] = [
+  [],
+  [['a', 'b']],
+  [
+    ['a', '1:b'],
+    ['c', ''],
+  ],
+  [
+    ['a', '1'],
+    ['b', 'c'],
+  ],
+];
+
 /** Stacks whose frames come from few, so that they share roots and repeat. */
-export const steps: fc.Arbitrary<Step[]> = fc
+export const steps: fc.Arbitrary<readonly Step[]> = fc
   .array(plainFrame, { minLength: 1, maxLength: 6 })
   .chain((frames) =>
     fc.array(
-      fc.oneof(
+      fc.oneof<fc.MaybeWeightedArbitrary<Step>[]>(
         {
           weight: 5,
           arbitrary: fc.record({
@@ -58,12 +72,7 @@ export const steps: fc.Arbitrary<Step[]> = fc
           weight: 1,
           arbitrary: fc.record({
             series: fc.record({
-              labels: fc.constantFrom<readonly (readonly Label[])[]>(
-                [],
-                [['a', 'b']],
-                [['a', '1:b'], ['c', '']],
-                [['a', '1'], ['b', 'c']],
-              ),
+              labels: fc.constantFrom(...LABEL_SETS),
               type: fc.constantFrom('cpu', 'wall'),
             }),
           }),
