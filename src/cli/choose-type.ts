@@ -41,7 +41,7 @@ export async function chooseType(
     throw new CliError(`no profiles match ${selector}\n  ${there}`);
   }
   const others = types.filter((other) => other !== type);
-  const also = others.length === 0 ? '' : `  (--type takes also ${others.join(', ')})`;
-  note(io, `type ${type}${also}`);
+  note(io, `type ${type}`);
+  if (others.length > 0) note(io, `  --type takes also ${others.join(', ')}`);
   return type;
 }

@@ -57,31 +57,60 @@ Examples:
 async function push(files: readonly string[], options: PushOptions, io: CliIo): Promise<void> {
   const server = serverUrl(options.server, io);
   const labels = options.label.map(checkLabel);
-  const startedMs = io.clock.monotonicMs();
   const atMs = timeOf(options.at, io);
-  const services = new Set<string>();
+  const services = files.map((file) => checkService(options.service ?? serviceOfFile(file)));
+  const progress = startProgress(files.length, io);
+  const stored = new Set<string>();
+  let count = 0;
   let bytes = 0;
-  let shown = false;
   for (const [index, file] of files.entries()) {
-    const body = await readProfile(file);
-    const service = options.service ?? serviceOfFile(file);
-    checkService(service);
-    await calling(server, () => send(server, { file, body, service, labels, atMs }));
-    services.add(service);
-    bytes += body.byteLength;
-    if (io.err.isTTY === true && io.clock.monotonicMs() - startedMs > PROGRESS_AFTER_MS) {
-      io.err.write(`\r${index + 1} of ${files.length} files`);
-      shown = true;
+    const service = services[index] as string;
+    try {
+      const body = await readProfile(file);
+      await calling(server, () => send(server, { file, body, service, labels, atMs }));
+      stored.add(service);
+      count++;
+      bytes += body.byteLength;
+    } catch (error) {
+      // The other files may still be good; a server that is not there is told once.
+      if (!(error instanceof FileError)) throw error;
+      progress.clear();
+      note(io, `tephra: ${error.message}`);
     }
+    progress.done(index + 1);
   }
-  if (shown) io.err.write('\n');
-  const names = [...services];
-  note(
-    io,
-    `stored ${files.length} ${files.length === 1 ? 'profile' : 'profiles'} (${bytes} bytes) of ` +
-      (names.length > 5 ? `${names.length} services` : names.join(', ')),
-  );
-  note(io, `query: tephra query top --service ${names[0] ?? ''}${rangeHint(options.at, atMs)}`);
+  progress.clear();
+  if (count > 0) {
+    const names = stored.size > 5 ? `${stored.size} services` : [...stored].join(', ');
+    note(
+      io,
+      `stored ${count} ${count === 1 ? 'profile' : 'profiles'} (${bytes} bytes) of ${names}`,
+    );
+    note(io, `query: tephra query top --service ${[...stored][0]}${rangeHint(options.at, atMs)}`);
+  }
+  if (count < files.length) {
+    throw new CliError(`${files.length - count} of ${files.length} files were not stored`);
+  }
+}
+
+/** One file could not be read or was refused. */
+class FileError extends CliError {}
+
+/** A line of progress for people who wait. */
+function startProgress(total: number, io: CliIo): { done(count: number): void; clear(): void } {
+  const startedMs = io.clock.monotonicMs();
+  let shown = false;
+  return {
+    done(count) {
+      if (io.err.isTTY !== true || io.clock.monotonicMs() - startedMs < PROGRESS_AFTER_MS) return;
+      io.err.write(`\r${count} of ${total} files`);
+      shown = true;
+    },
+    clear() {
+      if (shown) io.err.write('\r\u001b[K');
+      shown = false;
+    },
+  };
 }
 
 interface Upload {
@@ -108,7 +137,7 @@ async function send(server: string, upload: Upload): Promise<void> {
     body: Buffer.from(upload.body),
   });
   const text = await response.text();
-  if (response.status !== 200) throw new CliError(`${upload.file}: ${refusal(response, text)}`);
+  if (response.status !== 200) throw new FileError(`${upload.file}: ${refusal(response, text)}`);
 }
 
 function refusal(response: Response, text: string): string {
@@ -128,7 +157,7 @@ async function readProfile(file: string): Promise<Uint8Array> {
   try {
     return await readFile(file);
   } catch (error) {
-    throw new CliError(isErrorLike(error) ? error.message : `${file}: ${String(error)}`);
+    throw new FileError(isErrorLike(error) ? error.message : `${file}: ${String(error)}`);
   }
 }
 
@@ -157,13 +186,14 @@ function serviceOfFile(file: string): string {
   return clean === '' ? 'unknown' : clean;
 }
 
-function checkService(service: string): void {
+function checkService(service: string): string {
   if (!/^[a-zA-Z0-9_.\-/]+$/.test(service)) {
     throw new CliError(
       `--service: expected letters, digits, _ . - and /, found ${JSON.stringify(service)}`,
       EXIT.usage,
     );
   }
+  return service;
 }
 
 function checkLabel(label: string): string {

@@ -102,12 +102,32 @@ async function serve(
   handler: UniversalHandler,
   deps: ConnectDeps,
 ): Promise<void> {
+  let result: UniversalServerResponse;
+  try {
+    result = await invoke(request, response, method, handler, deps);
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    await observed(method.name, deps, () => Promise.reject(error)).catch(() => {});
+    refuse(request, response, method, error);
+    return;
+  }
+  await universalResponseToNodeResponse(result, response);
+}
+
+/** Reads the request and runs the method. The credits end here: an answer is not a request. */
+async function invoke(
+  request: IncomingMessage,
+  response: ServerResponse,
+  method: RpcMethod,
+  handler: UniversalHandler,
+  deps: ConnectDeps,
+): Promise<UniversalServerResponse> {
+  const values = createContextValues();
+  const universal = universalRequest(request, response, values);
+  const header = new Headers(universal.header);
+  let body = new Uint8Array(0);
   let hold: Hold | undefined;
   try {
-    const values = createContextValues();
-    const universal = universalRequest(request, response, values);
-    const header = new Headers(universal.header);
-    let body = new Uint8Array(0);
     if (request.method === 'POST' && handler.supportedContentType(header.get('content-type'))) {
       ({ body, hold } = await readRequest(request, header, deps));
       if (!isJson(header.get('content-type')) && isIdentity(header)) {
@@ -120,12 +140,7 @@ async function serve(
     }
     header.delete('content-length');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
-    await universalResponseToNodeResponse(withAllow(result, handler), response);
-  } catch (thrown) {
-    const error = TephraError.from(thrown);
-    if (response.headersSent) throw error;
-    await observed(method.name, deps, () => Promise.reject(error)).catch(() => {});
-    refuse(request, response, method, error);
+    return withAllow(result, handler);
   } finally {
     hold?.release();
   }

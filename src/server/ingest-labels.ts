@@ -1,19 +1,25 @@
-import { TephraError } from '../base/errors.ts';
 import type { ProfileFormat } from '../ingest/push.ts';
-import type { Label } from '../profile/labels.ts';
+import { parseAppName, textProfileType } from '../profile/ingest-naming.ts';
+import { labelValue, type Label } from '../profile/labels.ts';
 
-/** Series labels of a profile on `/ingest`. */
-export function ingestLabels(name: string, spyName: string, _format: ProfileFormat): Label[] {
-  const match = /^([^{}]+)(?:\{([^{}]*)\})?$/.exec(name);
-  const app = match?.[1];
-  if (app === undefined) throw new TephraError('invalid_argument', 'name is not app{k=v,...}');
-  const labels: Label[] = [];
-  for (const pair of (match?.[2] ?? '').split(',').filter((text) => text !== '')) {
-    const at = pair.indexOf('=');
-    if (at < 1) throw new TephraError('invalid_argument', 'name is not app{k=v,...}');
-    labels.push([pair.slice(0, at).trim(), pair.slice(at + 1).trim()]);
+/** What the parameters of `/ingest` say about a series. */
+export interface IngestSeries {
+  /** The app name with its suffix, which names the type of a text format. */
+  readonly appName: string;
+  /** Labels as sent, then those that follow from the other parameters. */
+  readonly labels: readonly Label[];
+}
+
+/**
+ * Labels of a profile: those in `name`, the app name as `service_name` unless they have one, the
+ * sender as `pyroscope_spy`. Throws as {@link parseAppName} and {@link textProfileType} do.
+ */
+export function ingestSeries(name: string, spyName: string, format: ProfileFormat): IngestSeries {
+  const { app, labels } = parseAppName(name);
+  const added: Label[] = [];
+  if (labelValue(labels, 'service_name') === undefined) {
+    added.push(['service_name', format === 'pprof' ? app : textProfileType(app).app]);
   }
-  if (!labels.some(([label]) => label === 'service_name')) labels.push(['service_name', app]);
-  labels.push(['pyroscope_spy', spyName]);
-  return labels;
+  if (labelValue(labels, 'pyroscope_spy') === undefined) added.push(['pyroscope_spy', spyName]);
+  return { appName: app, labels: [...labels, ...added] };
 }

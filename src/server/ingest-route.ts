@@ -4,7 +4,7 @@ import type { PushItem } from '../ingest/push.ts';
 import type { Engine } from '../shards/engine.ts';
 import { readBody } from './body.ts';
 import type { Credits } from './credits.ts';
-import { ingestLabels } from './ingest-labels.ts';
+import { ingestSeries } from './ingest-labels.ts';
 import { parseIngestParameters } from './ingest-parameters.ts';
 import { parseMultipart } from './multipart.ts';
 import type { Route, RouteAnswer } from './routes.ts';
@@ -68,7 +68,7 @@ function ingestItem(
   const format = form === undefined ? parameters.format : 'pprof';
   return {
     tenant: ANONYMOUS,
-    labels: ingestLabels(parameters.name, parameters.spyName, format),
+    ...ingestSeries(parameters.name, parameters.spyName, format),
     profileId: '',
     fromMs: parameters.fromMs,
     untilMs: parameters.untilMs,

@@ -136,6 +136,15 @@ describe('tephra push', () => {
     expect(run.err).toContain('--at now');
   });
 
+  test('stores the good files of several and says which were not', async () => {
+    const files = ['nope.pb.gz', 'stacks.folded'].map((name) => join(folder, name));
+    const run = await tephra('push', ...files, '--service', 'x');
+    expect(run.code).toBe(1);
+    expect(run.err).toContain('nope.pb.gz');
+    expect(run.err).toContain('stored 1 profile (6 bytes) of x');
+    expect(run.err).toContain('1 of 2 files were not stored');
+  });
+
   test('says which file cannot be read', async () => {
     const run = await tephra('push', join(folder, 'nope.pb.gz'));
     expect([run.code, run.err]).toEqual([1, expect.stringContaining('nope.pb.gz')]);
@@ -146,7 +155,7 @@ describe('tephra query', () => {
   test('top chooses the likeliest type and says so', async () => {
     const run = await tephra('query', 'top', '--service', 'shop', '--selector', '{region="eu"}');
     expect(run.code).toBe(0);
-    expect(run.err).toContain(`type ${CPU}  (--type takes also wall:`);
+    expect(run.err).toContain(`type ${CPU}\n  --type takes also wall:`);
     expect(run.out).toContain('11 ns  100.0%  11 ns  100.0%  main');
     expect(it.engine.calls.at(-1)?.args[0]).toMatchObject({
       selector: '{service_name="shop",region="eu"}',

@@ -101,6 +101,8 @@ describe.each([
       it.engine.profile.stringTable,
     );
     expect((await querier.diff({ left: MERGE, right: MERGE })).flamegraph?.total).toBe(7n);
+    // Credits are given back although the connection stays open.
+    expect(await it.metrics.text()).toContain('tephra_in_flight_bytes 0');
   });
 
   test('asks for types, labels and series', async () => {

@@ -72,6 +72,17 @@ describe('POST /ingest', () => {
     expect(it.engine.pushed[0]?.format).toBe(format);
   });
 
+  test.each([
+    ['shop.api.cpu', '', 'shop.api', 'shop.api.cpu'],
+    ['shop', '', 'shop', 'shop'],
+    ['shop.api.cpu', '&format=pprof', 'shop.api.cpu', 'shop.api.cpu'],
+    ['a.cpu{service_name=b}', '', 'b', 'a.cpu'],
+  ])('the service of %s%s is %s', async (name, query, service, appName) => {
+    await send(`${it.url}/ingest?name=${encodeURIComponent(name)}${query}`, 'a;b 3');
+    expect(new Map(it.engine.pushed[0]?.labels).get('service_name')).toBe(service);
+    expect(it.engine.pushed[0]?.appName).toBe(appName);
+  });
+
   test('an unreadable sample rate becomes 100', async () => {
     await send(`${it.url}/ingest?name=a&sampleRate=fast`, 'a 1');
     expect(it.engine.pushed[0]?.sampleRateHz).toBe(100);
