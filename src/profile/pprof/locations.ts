@@ -53,20 +53,23 @@ export class LocationReader {
     let line = 0;
     ids.begin(scan.rows[FIELD.location] as number);
     while (at < to) {
-      if (bytes[at] === LOCATION_TAG) {
-        at++;
-      } else {
-        const tag = cursor.tag(bytes, at, to);
+      let tag = bytes[at++] as number;
+      if (tag >= 0x80) {
+        tag = cursor.tag(bytes, at - 1, to);
         at = cursor.at;
-        if (tag !== LOCATION_TAG) {
-          at = cursor.behind(bytes, tag, at, to);
-          continue;
-        }
+      }
+      if ((tag & 7) !== 2) {
+        at = cursor.behind(bytes, tag, at, to);
+        continue;
       }
       let size = bytes[at++] as number;
       if (size >= 0x80) {
         size = cursor.fastInt(bytes, at - 1);
         at = cursor.at;
+      }
+      if (tag !== LOCATION_TAG) {
+        at += size;
+        continue;
       }
       const end = at + size;
       lineStarts[row] = line;
@@ -137,6 +140,13 @@ export class LocationReader {
           lineFunctions[lineEnd] = functionRow;
           lineNumbers[lineEnd] = number;
           lineColumns[lineEnd++] = column;
+        }
+        // Go's runtime sends the mapping last.
+        if (next < end && bytes[next] === 0x10) {
+          const mappingId = bytes[next + 1] as number;
+          next += 2;
+          mapping = mappingIds.find(mappingId, 0);
+          if (mappingId > 0x7f || mapping < 0) break plain;
         }
         if (next < end && bytes[next] === 0x28 && (bytes[next + 1] as number) < 0x80) next += 2;
         if (next !== end || id <= 0 || lineEnd - line > linesMax) break plain;

@@ -14,7 +14,7 @@ import { PprofScratch, type ScratchRows } from './scratch.ts';
 import { readFunctions, readMappings, readStrings } from './tables.ts';
 import { Cursor, failProfile } from './wire.ts';
 
-const DURATION_NANOS_MAX = BigInt(DAY_MS) * NANOS_PER_MS;
+const DURATION_NANOS_MAX = DAY_MS * Number(NANOS_PER_MS);
 const STRING_TAG = 0x32;
 
 /** Synthetic locations that a profile may need: one for no stack, one for a cut stack. */
@@ -93,7 +93,9 @@ export class PprofReader {
     const types = rows[FIELD.sampleType] as number;
     if (types === 0) failProfile('no sample types');
     const durationNanos = header.int64(bytes, scan.durationNanosAt);
-    if (durationNanos < 0n || durationNanos > DURATION_NANOS_MAX) {
+    // Compared as doubles: within 2^53 they are exact, and beyond it far from both bounds.
+    const duration = Number(durationNanos);
+    if (duration < 0 || duration > DURATION_NANOS_MAX) {
       throw new TephraError('invalid_duration', `duration_nanos ${durationNanos}, expected 0 to 24 h`);
     }
     this.#fit(bytes);

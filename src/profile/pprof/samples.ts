@@ -60,103 +60,132 @@ export class SampleReader {
     let wide = false;
     this.wide = this.emptyStacks = this.deepStacks = false;
     while (at < to) {
-      if (bytes[at] === SAMPLE_TAG) {
-        at++;
-      } else {
-        const tag = cursor.tag(bytes, at, to);
+      let tag = bytes[at++] as number;
+      if (tag >= 0x80) {
+        tag = cursor.tag(bytes, at - 1, to);
         at = cursor.at;
-        if (tag !== SAMPLE_TAG) {
-          at = cursor.behind(bytes, tag, at, to);
-          continue;
-        }
+      }
+      if ((tag & 7) !== 2) {
+        at = cursor.behind(bytes, tag, at, to);
+        continue;
       }
       let size = bytes[at++] as number;
       if (size >= 0x80) {
         size = cursor.fastInt(bytes, at - 1);
         at = cursor.at;
       }
+      if (tag !== SAMPLE_TAG) {
+        at += size;
+        continue;
+      }
       const end = at + size;
       locationStarts[row] = frame;
       labelStarts[row] = label;
       plain: {
         let next = at;
-        if (bytes[next++] !== 0x0a) break plain;
-        size = bytes[next++] as number;
-        if (size >= 0x80) {
-          size = cursor.fastInt(bytes, next - 1);
-          next = cursor.at;
-        }
-        let stop = next + size;
-        if (size <= 0 || size > stackDepthKept || stop > end) break plain;
         let frameNext = frame;
-        while (next < stop) {
-          let id = bytes[next++] as number;
-          if (id >= 0x80) {
-            const second = bytes[next++] as number;
-            id = (id & 0x7f) | (second << 7);
-            if (second >= 0x80) {
-              const third = bytes[next++] as number;
-              if (third >= 0x80) break plain;
-              id = (id & 0x3fff) | (third << 14);
-            }
-          }
-          const index = base > 0 ? id - base : ids.find(id, 0);
-          if (index >>> 0 >= locationCount) break plain;
-          locations[frameNext++] = index;
-        }
-        if (next !== stop) break plain;
-
-        if (next >= end || bytes[next++] !== 0x12) break plain;
-        size = bytes[next++] as number;
-        stop = next + size;
-        if (size >= 0x80 || stop > end) break plain;
+        let labelNext = label;
         // The slot of the next value: column by column, so it moves by a column's length.
         let slot = row;
-        while (next < stop) {
-          const valueAt = next;
-          let value = bytes[next++] as number;
-          if (value >= 0x80) {
-            const second = bytes[next++] as number;
-            value = (value & 0x7f) | (second << 7);
-            if (second >= 0x80) {
-              cursor.fastRead(bytes, valueAt);
-              next = cursor.at;
-              const long = cursor.signed();
-              if (long > Number.MAX_SAFE_INTEGER || long < Number.MIN_SAFE_INTEGER) wide = true;
-              values[slot] = long;
-              slot += samples;
-              continue;
-            }
-          }
-          values[slot] = value;
-          slot += samples;
-        }
-        if (next !== stop || slot !== row + valueSlots) break plain;
-
-        let labelNext = label;
+        // The most location ids that may come: no stack is cut here.
+        if (size > stackDepthKept) break plain;
+        // The order varies too much to be guessed (Go sends values first), and fields of one or two
+        // numbers come unpacked from Go: a packed field and a single number are read alike.
         while (next < end) {
-          // `1a size 08 key 10 str`, each of one byte or two.
-          if (bytes[next] !== 0x1a || bytes[next + 2] !== 0x08) break plain;
-          stop = next + 2 + (bytes[next + 1] as number);
-          next += 3;
-          let key = bytes[next++] as number;
-          if (key >= 0x80) {
-            const second = bytes[next++] as number;
-            if (second >= 0x80) break plain;
-            key = (key & 0x7f) | (second << 7);
+          tag = bytes[next++] as number;
+          if (tag === 0x0a || tag === 0x08) {
+            let stop = next + 1;
+            if (tag === 0x0a) {
+              size = bytes[next++] as number;
+              if (size >= 0x80) {
+                size = cursor.fastInt(bytes, next - 1);
+                next = cursor.at;
+              }
+              stop = next + size;
+              if (size < 0 || stop > end) break plain;
+            }
+            while (next < stop) {
+              let id = bytes[next++] as number;
+              if (id >= 0x80) {
+                const second = bytes[next++] as number;
+                id = (id & 0x7f) | (second << 7);
+                if (second >= 0x80) {
+                  const third = bytes[next++] as number;
+                  if (third >= 0x80) break plain;
+                  id = (id & 0x3fff) | (third << 14);
+                }
+              }
+              const index = base > 0 ? id - base : ids.find(id, 0);
+              if (index >>> 0 >= locationCount) break plain;
+              locations[frameNext++] = index;
+            }
+            if (tag === 0x0a && next !== stop) break plain;
+          } else if (tag === 0x12 || tag === 0x10) {
+            let stop = next + 1;
+            if (tag === 0x12) {
+              size = bytes[next++] as number;
+              stop = next + size;
+              if (size >= 0x80 || stop > end) break plain;
+            }
+            while (next < stop) {
+              const valueAt = next;
+              let value = bytes[next++] as number;
+              if (value >= 0x80) {
+                const second = bytes[next++] as number;
+                value = (value & 0x7f) | (second << 7);
+                if (second >= 0x80) {
+                  cursor.fastRead(bytes, valueAt);
+                  next = cursor.at;
+                  const long = cursor.signed();
+                  if (long > Number.MAX_SAFE_INTEGER || long < Number.MIN_SAFE_INTEGER) wide = true;
+                  values[slot] = long;
+                  slot += samples;
+                  continue;
+                }
+              }
+              values[slot] = value;
+              slot += samples;
+            }
+            if (tag === 0x12 && next !== stop) break plain;
+          } else if (tag === 0x1a) {
+            // `1a size 08 key`, then `10 str` or `18 num [20 unit]`; keys and texts of up to two bytes.
+            const stop = next + 1 + (bytes[next] as number);
+            if (bytes[next + 1] !== 0x08) break plain;
+            next += 2;
+            let key = bytes[next++] as number;
+            if (key >= 0x80) {
+              const second = bytes[next++] as number;
+              if (second >= 0x80) break plain;
+              key = (key & 0x7f) | (second << 7);
+            }
+            let text = 0;
+            tag = bytes[next++] as number;
+            if (tag === 0x10) {
+              text = bytes[next++] as number;
+              if (text >= 0x80) {
+                const second = bytes[next++] as number;
+                if (second >= 0x80) break plain;
+                text = (text & 0x7f) | (second << 7);
+              }
+            } else if (tag === 0x18) {
+              cursor.fastRead(bytes, next);
+              next = cursor.at;
+              if (next < stop && bytes[next] === 0x20) {
+                if ((bytes[next + 1] as number) >= Math.min(strings, 0x80)) break plain;
+                next += 2;
+              }
+            } else {
+              break plain;
+            }
+            if (next !== stop || key === 0 || key >= strings || text >= strings) break plain;
+            labelKeys[labelNext] = key;
+            labelTexts[labelNext++] = text;
+          } else {
+            break plain;
           }
-          if (bytes[next++] !== 0x10) break plain;
-          let text = bytes[next++] as number;
-          if (text >= 0x80) {
-            const second = bytes[next++] as number;
-            if (second >= 0x80) break plain;
-            text = (text & 0x7f) | (second << 7);
-          }
-          if (next !== stop || key === 0 || key >= strings || text >= strings) break plain;
-          labelKeys[labelNext] = key;
-          labelTexts[labelNext++] = text;
         }
-        if (next !== end || labelNext - label > labelsPerSampleMax) break plain;
+        if (next !== end || frameNext === frame || slot !== row + valueSlots) break plain;
+        if (labelNext - label > labelsPerSampleMax) break plain;
         frame = frameNext;
         label = labelNext;
         row++;

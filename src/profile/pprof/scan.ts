@@ -75,10 +75,13 @@ export class PprofScan {
   }
 
   #reset(): void {
-    this.rows.fill(0);
-    this.bytesOf.fill(0);
-    this.from.fill(0);
-    this.to.fill(0);
+    // Not `fill`: four calls out of compiled code are a tenth of a small profile.
+    for (let field = 0; field < FIELD_COUNT; field++) {
+      this.rows[field] = 0;
+      this.bytesOf[field] = 0;
+      this.from[field] = 0;
+      this.to[field] = 0;
+    }
     this.periodTypeFrom = this.periodTypeTo = 0;
     this.commentsFrom = this.commentsTo = 0;
     this.timeNanosAt = -1;

@@ -30,20 +30,23 @@ export function readStrings(
   let at = scan.from[FIELD.string] as number;
   let row = 0;
   while (at < to) {
-    if (bytes[at] === STRING_TAG) {
-      at++;
-    } else {
-      const tag = cursor.tag(bytes, at, to);
+    let tag = bytes[at++] as number;
+    if (tag >= 0x80) {
+      tag = cursor.tag(bytes, at - 1, to);
       at = cursor.at;
-      if (tag !== STRING_TAG) {
-        at = cursor.behind(bytes, tag, at, to);
-        continue;
-      }
+    }
+    if ((tag & 7) !== 2) {
+      at = cursor.behind(bytes, tag, at, to);
+      continue;
     }
     let size = bytes[at++] as number;
     if (size >= 0x80) {
       size = cursor.fastInt(bytes, at - 1);
       at = cursor.at;
+    }
+    if (tag !== STRING_TAG) {
+      at += size;
+      continue;
     }
     starts[row] = at;
     ends[row++] = size <= bytesKept ? at + size : cutText(bytes, at, at + bytesKept);
@@ -59,7 +62,7 @@ export function cutText(bytes: Uint8Array, start: number, end: number): number {
   return ((bytes[cut] as number) & 0xc0) === 0x80 ? end : cut;
 }
 
-/** Files and build ids of mappings; few, so there is no fast way. */
+/** Files and build ids of mappings. */
 export function readMappings(
   bytes: Uint8Array,
   scan: PprofScan,
@@ -73,46 +76,96 @@ export function readMappings(
   let row = 0;
   ids.begin(scan.rows[FIELD.mapping] as number);
   while (at < to) {
-    let tag = cursor.tag(bytes, at, to);
-    at = cursor.at;
-    if (tag !== MAPPING_TAG) {
+    let tag = bytes[at++] as number;
+    if (tag >= 0x80) {
+      tag = cursor.tag(bytes, at - 1, to);
+      at = cursor.at;
+    }
+    if ((tag & 7) !== 2) {
       at = cursor.behind(bytes, tag, at, to);
       continue;
     }
-    const end = cursor.span(bytes, at, to);
-    at = cursor.at;
-    let idLow = 0;
-    let idHigh = 0;
-    let file = 0;
-    let buildId = 0;
-    while (at < end) {
-      tag = cursor.tag(bytes, at, end);
-      at = cursor.at;
-      const field = tag >>> 3;
-      if ((tag & 7) !== 0 || field === 0 || field > 10) {
-        at = cursor.skip(bytes, tag, at, end, KNOWN.mapping);
-        continue;
-      }
-      const value = cursor.int(bytes, at, end);
-      if (field === 1) {
-        idLow = cursor.lo;
-        idHigh = cursor.hi;
-      } else if (field === 5 || field === 6) {
-        if (value < 0 || value >= strings) {
-          failString(bytes, at, strings, `mapping ${row}: ${field === 5 ? 'filename' : 'build_id'}`);
-        }
-        if (field === 5) file = value;
-        else buildId = value;
-      }
+    let size = bytes[at++] as number;
+    if (size >= 0x80) {
+      size = cursor.fastInt(bytes, at - 1);
       at = cursor.at;
     }
-    if (idLow === 0 && idHigh === 0) failProfile(`mapping ${row}: id 0`);
-    ids.push(row, idLow, idHigh);
-    scratch.mappingFile[row] = file;
-    scratch.mappingBuildId[row++] = buildId;
+    if (tag !== MAPPING_TAG) {
+      at += size;
+      continue;
+    }
+    const end = at + size;
+    let next = at;
+    let id = 0;
+    let file = 0;
+    let buildId = 0;
+    while (next < end) {
+      tag = bytes[next++] as number;
+      if ((tag & 0x87) !== 0 || tag === 0 || tag > 0x50) break;
+      let value = bytes[next++] as number;
+      if (value >= 0x80) {
+        value = cursor.fastInt(bytes, next - 1);
+        next = cursor.at;
+      }
+      if (tag === 0x08) id = value;
+      else if (tag === 0x28) file = value;
+      else if (tag === 0x30) buildId = value;
+    }
+    if (next === end && id > 0 && file >>> 0 < strings && buildId >>> 0 < strings) {
+      ids.push(row, id, 0);
+      scratch.mappingFile[row] = file;
+      scratch.mappingBuildId[row] = buildId;
+    } else {
+      readMapping(bytes, at, end, strings, scratch, cursor, ids, row);
+    }
+    row++;
+    at = end;
   }
   const double = ids.index();
   if (double >= 0) failProfile(`mapping ${double}: duplicate mapping id`);
+}
+
+/** One mapping, field by field. */
+function readMapping(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  strings: number,
+  scratch: PprofScratch,
+  cursor: Cursor,
+  ids: IdTable,
+  row: number,
+): void {
+  let idLow = 0;
+  let idHigh = 0;
+  let file = 0;
+  let buildId = 0;
+  let at = start;
+  while (at < end) {
+    const tag = cursor.tag(bytes, at, end);
+    at = cursor.at;
+    const field = tag >>> 3;
+    if ((tag & 7) !== 0 || field === 0 || field > 10) {
+      at = cursor.skip(bytes, tag, at, end, KNOWN.mapping);
+      continue;
+    }
+    const value = cursor.int(bytes, at, end);
+    if (field === 1) {
+      idLow = cursor.lo;
+      idHigh = cursor.hi;
+    } else if (field === 5 || field === 6) {
+      if (value < 0 || value >= strings) {
+        failString(bytes, at, strings, `mapping ${row}: ${field === 5 ? 'filename' : 'build_id'}`);
+      }
+      if (field === 5) file = value;
+      else buildId = value;
+    }
+    at = cursor.at;
+  }
+  if (idLow === 0 && idHigh === 0) failProfile(`mapping ${row}: id 0`);
+  ids.push(row, idLow, idHigh);
+  scratch.mappingFile[row] = file;
+  scratch.mappingBuildId[row] = buildId;
 }
 
 /** Names, files and lines of functions. */
@@ -133,20 +186,24 @@ export function readFunctions(
   let row = 0;
   ids.begin(scan.rows[FIELD.function] as number);
   while (at < to) {
-    if (bytes[at] === FUNCTION_TAG) {
-      at++;
-    } else {
-      const tag = cursor.tag(bytes, at, to);
+    let tag = bytes[at++] as number;
+    if (tag >= 0x80) {
+      tag = cursor.tag(bytes, at - 1, to);
       at = cursor.at;
-      if (tag !== FUNCTION_TAG) {
-        at = cursor.behind(bytes, tag, at, to);
-        continue;
-      }
+    }
+    if ((tag & 7) !== 2) {
+      at = cursor.behind(bytes, tag, at, to);
+      continue;
     }
     let size = bytes[at++] as number;
     if (size >= 0x80) {
       size = cursor.fastInt(bytes, at - 1);
       at = cursor.at;
+    }
+    // Go sends locations, functions and samples as it meets them: tables lie among one another.
+    if (tag !== FUNCTION_TAG) {
+      at += size;
+      continue;
     }
     const end = at + size;
     let next = at;
