@@ -26,7 +26,9 @@ const RATIO_LEAST = 8;
 const RATIO_MEDIAN_LEAST = 10;
 const tiny = process.argv.includes('--tiny');
 const corpus = process.env.TEPHRA_CORPUS;
-const folder = corpus ? `${corpus}/pprof/` : new URL('../test/data/pprof/', import.meta.url).pathname;
+const folder = corpus
+  ? `${corpus}/pprof/`
+  : new URL('../test/data/pprof/', import.meta.url).pathname;
 const options = tiny ? { repetitions: 2, repetitionMs: 1, warmMs: 5 } : {};
 const random = seededRandom(1);
 const reader = new PprofReader();
@@ -37,7 +39,9 @@ console.log(
   'file                       samples  protobuf-es ms   ours ms         [p10, p90]  ratio' +
     ' | resolve ms  ns/frame | new ms  B/node B/stack mem/stack load ms names ms',
 );
-for (const file of readdirSync(folder).filter((name) => name.endsWith('.pb.gz')).sort()) {
+for (const file of readdirSync(folder)
+  .filter((name) => name.endsWith('.pb.gz'))
+  .sort()) {
   const payload = new Uint8Array(gunzipSync(readFileSync(folder + file)));
   const dictionary = new Dictionary(random);
   const columns = new PprofReader().read(payload);

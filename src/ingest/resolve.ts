@@ -188,13 +188,7 @@ export class StackResolver {
     this.#mappingBuildId = mapping < 0 ? 0 : this.#string(mappingBuildId[mapping] as number);
   }
 
-  #lineFrame(
-    location: number,
-    line: number,
-    file: number,
-    buildId: number,
-    flags: number,
-  ): number {
+  #lineFrame(location: number, line: number, file: number, buildId: number, flags: number): number {
     const { lineFunction, lineNumber, lineColumn, functionCount } = this.#columns;
     const index = lineFunction[line] as number;
     if (index >= functionCount) return this.#addressFrame(location, file, buildId);

@@ -19,7 +19,14 @@ import { mapRows } from './map-rows.ts';
 import { Names } from './names.ts';
 import { NameTree, type NameIndex } from './name-tree.ts';
 import { Nodes } from './nodes.ts';
-import { NO_FUNCTION, NO_PARENT, type FrameRow, type FunctionRow, type Rows, type SeriesRow } from './rows.ts';
+import {
+  NO_FUNCTION,
+  NO_PARENT,
+  type FrameRow,
+  type FunctionRow,
+  type Rows,
+  type SeriesRow,
+} from './rows.ts';
 import type { ScopeMap } from './scope-map.ts';
 import { SeriesTable } from './series.ts';
 import { decodeRows, encodeRows } from './slice.ts';
@@ -309,7 +316,7 @@ export class Dictionary {
     const base = ends[from.strings] as number;
     return {
       stringEnd: ends.subarray(from.strings + 1, to.strings + 1).map((end) => end - base),
-      stringBytes: arena.subarray(base, ends[to.strings] as number),
+      stringBytes: arena.subarray(base, ends[to.strings]),
       functions: this.#functions.rows(from.functions, to.functions),
       frames: this.#frames.rows(from.frames, to.frames),
       nodeParent: this.#nodes.parent.subarray(from.nodes, to.nodes),

@@ -224,7 +224,8 @@ export class Frames {
     const { slots, mask, bits } = this.#table;
     for (let at = hash & bits; ; at = (at + 1) & mask) {
       const id = (slots[at] as number) - 1;
-      if (id < 0 || this.#isSymbolised(id, fn, line, column, mappingFile, buildId, flags)) return id;
+      if (id < 0) return id;
+      if (this.#isSymbolised(id, fn, line, column, mappingFile, buildId, flags)) return id;
     }
   }
 
@@ -261,13 +262,7 @@ export class Frames {
     }
   }
 
-  #isAddress(
-    id: number,
-    mappingFile: number,
-    buildId: number,
-    low: number,
-    high: number,
-  ): boolean {
+  #isAddress(id: number, mappingFile: number, buildId: number, low: number, high: number): boolean {
     return (
       this.fn[id] === NO_FUNCTION &&
       this.addressLow[id] === low &&

@@ -1,7 +1,9 @@
 /** Doubles until `needed` rows fit; a quarter more once the column is large, to waste less. */
 function capacityFor(present: number, needed: number): number {
   let capacity = Math.max(present, 16);
-  while (capacity < needed) capacity = capacity < 65_536 ? capacity * 2 : Math.ceil(capacity * 1.25);
+  while (capacity < needed) {
+    capacity = capacity < 65_536 ? capacity * 2 : Math.ceil(capacity * 1.25);
+  }
   return capacity;
 }
 

@@ -130,7 +130,10 @@ export function openSegment(blob: Uint8Array): OpenSegment {
   const entries = decodeSegmentDirectory(blob.subarray(directoryAt));
   const end = entries.at(-1)?.end ?? HEADER_BYTES;
   if (end !== directoryAt) {
-    throw new TephraError('corrupt_block', `${SEGMENT.what}: slices end at ${end}, not ${directoryAt}`);
+    throw new TephraError(
+      'corrupt_block',
+      `${SEGMENT.what}: slices end at ${end}, not ${directoryAt}`,
+    );
   }
   return {
     entries,

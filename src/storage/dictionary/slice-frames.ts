@@ -1,10 +1,5 @@
 import type { TableLengths } from './lengths.ts';
-import {
-  FRAME_DAMAGED,
-  FRAME_INLINED,
-  NO_FUNCTION,
-  type FrameColumns,
-} from './rows.ts';
+import { FRAME_DAMAGED, FRAME_INLINED, NO_FUNCTION, type FrameColumns } from './rows.ts';
 import { countWhere, spread, type ColumnReader, type ColumnWriter } from './slice-columns.ts';
 
 // Flags of a frame in a slice: bits 0 and 1 as in memory, then which columns have the row.

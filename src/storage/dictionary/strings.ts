@@ -81,7 +81,10 @@ export class Strings {
     const next = this.#next;
     if (next < this.count) {
       const from = ends[next] as number;
-      if ((ends[next + 1] as number) - from === size && same(this.#view, from, input, start, size)) {
+      if (
+        (ends[next + 1] as number) - from === size &&
+        same(this.#view, from, input, start, size)
+      ) {
         this.#next = next + 1;
         return next;
       }

@@ -16,23 +16,26 @@ import {
   steps,
 } from './model.ts';
 
-test.each([-1, 0, 3])('ids are dense, in first-seen order and equal for equal content (slot bits %i)', (slotBits) => {
-  fc.assert(
-    fc.property(steps, (all) => {
-      const dictionary = open(slotBits);
-      const known = { stack: new Map<string, number>(), series: new Map<string, number>() };
-      for (const step of [...all, ...all]) {
-        const ids = 'stack' in step ? known.stack : known.series;
-        const key = stepKey(step);
-        if (!ids.has(key)) ids.set(key, ids.size);
-        expect(put(dictionary, step)).toBe(ids.get(key));
-      }
-      expect(dictionary.lengths.stacks).toBe(known.stack.size);
-      expect(dictionary.lengths.series).toBe(known.series.size);
-      for (const [key, id] of known.stack) expect(stackKeyOf(dictionary, id)).toBe(key);
-    }),
-  );
-});
+test.each([-1, 0, 3])(
+  'ids are dense, in first-seen order and equal for equal content (slot bits %i)',
+  (slotBits) => {
+    fc.assert(
+      fc.property(steps, (all) => {
+        const dictionary = open(slotBits);
+        const known = { stack: new Map<string, number>(), series: new Map<string, number>() };
+        for (const step of [...all, ...all]) {
+          const ids = 'stack' in step ? known.stack : known.series;
+          const key = stepKey(step);
+          if (!ids.has(key)) ids.set(key, ids.size);
+          expect(put(dictionary, step)).toBe(ids.get(key));
+        }
+        expect(dictionary.lengths.stacks).toBe(known.stack.size);
+        expect(dictionary.lengths.series).toBe(known.series.size);
+        for (const [key, id] of known.stack) expect(stackKeyOf(dictionary, id)).toBe(key);
+      }),
+    );
+  },
+);
 
 test('no table holds a row twice, and a child comes after its parent', () => {
   fc.assert(
@@ -208,7 +211,13 @@ test('a function without a name is called by its system name, or unknown', () =>
           0,
           0,
         ),
-        0, 0, 0, 0, 0, 0, 0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
       ),
     );
   expect(frame('f', '_Z1f')).toBe('f');

@@ -2,11 +2,7 @@ import fc from 'fast-check';
 import { seededRandom } from '../../../src/base/random.ts';
 import type { Label } from '../../../src/profile/labels.ts';
 import { Dictionary } from '../../../src/storage/dictionary/dictionary.ts';
-import {
-  FRAME_DAMAGED,
-  FRAME_INLINED,
-  NO_FUNCTION,
-} from '../../../src/storage/dictionary/rows.ts';
+import { FRAME_DAMAGED, FRAME_INLINED, NO_FUNCTION } from '../../../src/storage/dictionary/rows.ts';
 
 /** A frame by its content; no ids. */
 export interface PlainFrame {

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { TephraError } from '../../../src/base/errors.ts';
-import { Dictionary } from '../../../src/storage/dictionary/dictionary.ts';
+import type { Dictionary } from '../../../src/storage/dictionary/dictionary.ts';
 import { NO_LENGTHS, type TableLengths } from '../../../src/storage/dictionary/lengths.ts';
 import { mergeSlices } from '../../../src/storage/dictionary/merge-slices.ts';
 import {
@@ -19,7 +19,10 @@ interface Slice {
 }
 
 /** Puts batches into a dictionary and takes a slice after each. */
-function sliced(batches: readonly (readonly Step[])[]): { dictionary: Dictionary; slices: Slice[] } {
+function sliced(batches: readonly (readonly Step[])[]): {
+  dictionary: Dictionary;
+  slices: Slice[];
+} {
   const dictionary = open();
   const slices = batches.map((batch): Slice => {
     const from = dictionary.lengths;
@@ -71,10 +74,7 @@ test('appending to a dictionary that was searched before finds the new rows', ()
 });
 
 test('a large tree with few new stacks is indexed by walking them', () => {
-  const { dictionary, slices } = sliced([
-    [{ series: { labels: [], type: 'cpu' } }],
-    [],
-  ]);
+  const { dictionary, slices } = sliced([[{ series: { labels: [], type: 'cpu' } }], []]);
   expect(slices).toHaveLength(2);
   const chain = Uint32Array.from({ length: 400 }, (_, line) =>
     dictionary.internFrame(dictionary.internFunction(1, 0, 0, 0), line, 0, 0, 0, 0, 0, 0),
@@ -194,11 +194,11 @@ test('damaged slices keep the ids behind them, and their stacks say so', () => {
 
 test('a damaged foreign slice maps to the damaged rows', () => {
   const { dictionary, slices } = sliced([
-    [{ stack: [frame('a'), frame('b')] }],
-    [{ stack: [frame('a'), frame('c')] }],
+    [{ stack: [plain('a'), plain('b')] }],
+    [{ stack: [plain('a'), plain('c')] }],
   ]);
   const canonical = open();
-  put(canonical, { stack: [frame('z')] });
+  put(canonical, { stack: [plain('z')] });
   const map = new ScopeMap(NO_LENGTHS);
   const [first, second] = slices as [Slice, Slice];
   canonical.mapSlice(first.slice, first.from, first.to, map);
@@ -211,7 +211,7 @@ test('a damaged foreign slice maps to the damaged rows', () => {
 });
 
 test('a slice that does not follow is refused and changes nothing', () => {
-  const { dictionary, slices } = sliced([[{ stack: [frame('a')] }], [{ stack: [frame('b')] }]]);
+  const { dictionary, slices } = sliced([[{ stack: [plain('a')] }], [{ stack: [plain('b')] }]]);
   const [, second] = slices as [Slice, Slice];
   const loaded = open();
   expect(() => loaded.append(second.slice, second.from, second.to)).toThrow('corrupt_block');
@@ -220,47 +220,51 @@ test('a slice that does not follow is refused and changes nothing', () => {
   expect(dictionary.lengths).toEqual(second.to);
 });
 
-test.each(['plain', 'deflated'])('a %s slice that is cut or flipped is damage or another slice, never a crash', (kind) => {
-  const names = kind === 'plain' ? ['a', 'b'] : Array.from({ length: 24 }, (_, i) => `function ${i}`);
-  const { slices } = sliced([
-    [],
-    [
-      { stack: [...names.map(frame), { ...frame('x'), fn: undefined }] },
-      { stack: names.map(frame) },
-      { series: { labels: [['a', 'b']], type: 'cpu' } },
-    ],
-  ]);
-  const { from, to, slice } = (slices as [Slice, Slice])[1];
-  expect(slice[0]).toBe(kind === 'plain' ? 0 : 1);
-  const decode = (bytes: Uint8Array): Dictionary => {
-    const loaded = open();
-    try {
-      loaded.append(bytes, from, to);
-    } catch (thrown) {
-      expect(loaded.lengths).toEqual(NO_LENGTHS);
-      throw thrown;
+test.each(['plain', 'deflated'])(
+  'a %s slice that is cut or flipped is damage or another slice, never a crash',
+  (kind) => {
+    const names =
+      kind === 'plain' ? ['a', 'b'] : Array.from({ length: 24 }, (_, i) => `function ${i}`);
+    const { slices } = sliced([
+      [],
+      [
+        { stack: [...names.map(plain), { ...plain('x'), fn: undefined }] },
+        { stack: names.map(plain) },
+        { series: { labels: [['a', 'b']], type: 'cpu' } },
+      ],
+    ]);
+    const { from, to, slice } = (slices as [Slice, Slice])[1];
+    expect(slice[0]).toBe(kind === 'plain' ? 0 : 1);
+    const decode = (bytes: Uint8Array): Dictionary => {
+      const loaded = open();
+      try {
+        loaded.append(bytes, from, to);
+      } catch (thrown) {
+        expect(loaded.lengths).toEqual(NO_LENGTHS);
+        throw thrown;
+      }
+      return loaded;
+    };
+    for (let size = 0; size < slice.byteLength; size++) {
+      expect(() => decode(slice.slice(0, size))).toThrow('corrupt_block');
     }
-    return loaded;
-  };
-  for (let size = 0; size < slice.byteLength; size++) {
-    expect(() => decode(slice.slice(0, size))).toThrow('corrupt_block');
-  }
-  expect(() => decode(Uint8Array.from([...slice, 0]))).toThrow('corrupt_block');
-  for (let bit = 0; bit < slice.byteLength * 8; bit++) {
-    const flipped = slice.slice();
-    flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
-    damageOrAnswer(() => {
-      const loaded = decode(flipped);
-      // What decodes refers only to what is there: everything can be read and searched.
-      contents(loaded);
-      loaded.nameTree();
-      put(loaded, { stack: [frame('a'), frame('new')] });
-    });
-  }
-});
+    expect(() => decode(Uint8Array.from([...slice, 0]))).toThrow('corrupt_block');
+    for (let bit = 0; bit < slice.byteLength * 8; bit++) {
+      const flipped = slice.slice();
+      flipped[bit >> 3] = (flipped[bit >> 3] as number) ^ (1 << (bit & 7));
+      damageOrAnswer(() => {
+        const loaded = decode(flipped);
+        // What decodes refers only to what is there: everything can be read and searched.
+        contents(loaded);
+        loaded.nameTree();
+        put(loaded, { stack: [plain('a'), plain('new')] });
+      });
+    }
+  },
+);
 
 test('lengths that the bytes cannot hold are refused before memory is taken', () => {
-  const { slices } = sliced([[{ stack: [frame('a')] }]]);
+  const { slices } = sliced([[{ stack: [plain('a')] }]]);
   const { from, to, slice } = (slices as [Slice])[0];
   for (const table of Object.keys(to) as (keyof TableLengths)[]) {
     for (const rows of [to[table] - 1, to[table] + 1, 2 ** 31 - 1]) {
@@ -269,7 +273,7 @@ test('lengths that the bytes cannot hold are refused before memory is taken', ()
   }
 });
 
-function frame(name: string): Extract<Step, { stack: unknown }>['stack'][number] {
+function plain(name: string): Extract<Step, { stack: unknown }>['stack'][number] {
   return {
     fn: { name, systemName: '', file: `${name}.go`, startLine: 1 },
     line: 2,
