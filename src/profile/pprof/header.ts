@@ -38,8 +38,15 @@ export class HeaderReader {
   sampleTypes(bytes: Uint8Array, scan: PprofScan): ValueType[] {
     const cursor = this.#cursor;
     const to = scan.to[FIELD.sampleType] as number;
+    const strings = scan.rows[FIELD.string] as number;
     const types: ValueType[] = [];
     for (let at = scan.from[FIELD.sampleType] as number; at < to; ) {
+      if (isShortValueType(bytes, at, to, strings)) {
+        const type = this.#text(bytes, bytes[at + 3] as number);
+        types.push({ type, unit: this.#text(bytes, bytes[at + 5] as number) });
+        at += 6;
+        continue;
+      }
       const tag = cursor.tag(bytes, at, to);
       const next = cursor.behind(bytes, tag, cursor.at, to);
       if (tag === SAMPLE_TYPE_TAG) types.push(this.#valueType(bytes, at, next, tag, scan));
@@ -143,6 +150,20 @@ export class HeaderReader {
     const value = this.#cursor.fastInt(bytes, at);
     if (value < 0 || value >= strings) failString(bytes, at, strings, field);
   }
+}
+
+/** Whether at `at` lies `0a 04 08 type 10 unit`, as nearly all writers have it, with good indices. */
+function isShortValueType(bytes: Uint8Array, at: number, to: number, strings: number): boolean {
+  const indicesEnd = Math.min(strings, 0x80);
+  return (
+    at + 6 <= to &&
+    bytes[at] === SAMPLE_TYPE_TAG &&
+    bytes[at + 1] === 4 &&
+    bytes[at + 2] === 0x08 &&
+    (bytes[at + 3] as number) < indicesEnd &&
+    bytes[at + 4] === 0x10 &&
+    (bytes[at + 5] as number) < indicesEnd
+  );
 }
 
 function textOf(bytes: Uint8Array, start: number, end: number): string {

@@ -102,10 +102,13 @@ export function readMappings(
     while (next < end) {
       tag = bytes[next++] as number;
       if ((tag & 0x87) !== 0 || tag === 0 || tag > 0x50) break;
+      const valueAt = next;
       let value = bytes[next++] as number;
       if (value >= 0x80) {
-        value = cursor.fastInt(bytes, next - 1);
-        next = cursor.at;
+        // Start, limit and offset are long and not kept: only their end matters.
+        while ((bytes[next++] as number) >= 0x80);
+        if (next - valueAt > 10) break;
+        if (tag === 0x08 || tag === 0x28 || tag === 0x30) value = cursor.fastInt(bytes, valueAt);
       }
       if (tag === 0x08) id = value;
       else if (tag === 0x28) file = value;
