@@ -96,6 +96,7 @@ function openEngine(
     store: directory.store,
     workers,
     incarnation: directory.incarnation,
+    nextIncarnation: () => directory.nextIncarnation(),
     clock,
     timers,
     random,

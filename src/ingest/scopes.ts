@@ -21,6 +21,7 @@ export function liveScope(state: ShardState, name: ScopeName): WriterScope | und
     scope.rawVolume === name.rawVolume &&
     scope.dictionary.lengths.stacks < LIMITS.stacksPerEpochMax
   ) {
+    state.canonical.touch(key);
     return scope;
   }
   state.scopes.delete(key);
@@ -54,7 +55,6 @@ export async function openScope(state: ShardState, name: ScopeName): Promise<Wri
     seed,
     base: seed,
     written: seed,
-    usedMs: 0,
   };
   state.scopes.set(CanonicalDictionaries.key(name.dayMs, name.tenant, name.service), scope);
   return scope;

@@ -5,8 +5,7 @@ import { createPause } from '../base/slice.ts';
 import { DAY_MS, floorTo, HOUR_MS, parsePeriodName } from '../base/time.ts';
 import { markerKey, rawVolume } from '../storage/keys.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
-import { Acceptor } from './accept.ts';
-import type { AcceptRules } from './accept.ts';
+import type { Acceptor, AcceptRules } from './accept.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
 import type { Reservation } from './duplicate-memory.ts';
 import { identityOf } from './identity.ts';
@@ -170,7 +169,6 @@ export class ShardIngest {
       // Between an await and here the world may have changed: ask again, synchronously.
       if (this.#state.gate === undefined) scope = liveScope(this.#state, scopeName);
     }
-    scope.usedMs = item.arrivalMs;
     // From here to `add` nothing awaits: rows and the fragment that carries them stay in step.
     const draft = this.#acceptor.assemble(item, accepted, scope.dictionary, identity);
     this.counters.samplesDropped += draft.samplesDropped;

@@ -184,7 +184,8 @@ export class ShardWriter {
     this.#state.land(fragment.incarnation, fragment.seq);
     for (const entry of fragment.sections) {
       const scope = scopes.get(entry.epoch);
-      if (scope === undefined) throw new TephraError('internal', `no scope of epoch ${entry.epoch}`);
+      if (scope === undefined)
+        throw new TephraError('internal', `no scope of epoch ${entry.epoch}`);
       this.#state.head.add({
         incarnation: fragment.incarnation,
         seq: fragment.seq,
@@ -218,7 +219,10 @@ export class ShardWriter {
     const settled = new Promise<boolean>((resolve) => {
       tell = resolve;
     });
-    fail(draft.waiters, new WriteDoubtError(`the put of ${key} failed: ${cause.message}`, settled, cause));
+    fail(
+      draft.waiters,
+      new WriteDoubtError(`the put of ${key} failed: ${cause.message}`, settled, cause),
+    );
     // Rows of the ended epochs are in the slices of what collected behind it: it cannot be put.
     for (const behind of this.#queue.splice(0)) {
       fail(
@@ -249,7 +253,6 @@ export class ShardWriter {
       }
     }
   }
-
 }
 
 function fail(waiters: readonly Waiter[], error: TephraError): void {

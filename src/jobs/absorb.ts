@@ -26,7 +26,7 @@ import type { ServiceTables } from './minute-table.ts';
 export interface AbsorbOptions {
   readonly pause: Pause;
   readonly nowMs: number;
-  /** Unrolled blocks of an hour above which they are merged into the new one. */
+  /** Small unrolled blocks of an hour from which on they are merged into the new one. */
   readonly unrolledBlocksPerHourMax: number;
 }
 
@@ -37,6 +37,9 @@ export interface AbsorbReport {
   /** Sections of a partition that retention has dropped: ignored, and counted. */
   readonly ignored: number;
 }
+
+/** Blocks of this size are not merged again before the roll: each byte is rewritten a few times only. */
+const SMALL_BLOCK_BYTES = 4 * 1024 * 1024;
 
 /** How often a commit that lost a race is tried again before the next run takes it up. */
 const ATTEMPTS = 3;
@@ -136,10 +139,7 @@ async function absorbOnce(
       absorbed: mergeAbsorbed(root.absorbed, landed),
       blocks: [...root.blocks.filter(({ id }) => !blocks.replaced.has(id)), ...blocks.added],
       segments: segment === undefined ? root.segments : [...root.segments, segment],
-      trash: [
-        ...root.trash,
-        ...[...blocks.replaced].map((id) => ({ id, sinceMs: options.nowMs })),
-      ],
+      trash: [...root.trash, ...[...blocks.replaced].map((id) => ({ id, sinceMs: options.nowMs }))],
     },
   );
   for (const plan of services) plan.canonical.pending = undefined;
@@ -231,10 +231,17 @@ async function putBlocks(
   const hours = new Set<number>();
   for (const { table } of tables.values()) for (const hour of table.hours()) hours.add(hour);
   for (const hour of [...hours].toSorted((a, b) => a - b)) {
-    const standing = root.blocks.filter((block) => !block.rolled && block.hours.includes(hour));
+    const standing = root.blocks.filter(
+      (block) => !block.rolled && block.hours.includes(hour) && block.bytes < SMALL_BLOCK_BYTES,
+    );
     if (standing.length >= options.unrolledBlocksPerHourMax) {
       for (const block of standing) {
-        for (const { entry, view } of await readBlockSections(state.store, dayMs, state.shard, block)) {
+        for (const { entry, view } of await readBlockSections(
+          state.store,
+          dayMs,
+          state.shard,
+          block,
+        )) {
           tableOf(tables, entry.tenant, entry.service).addBlock(view);
         }
         replaced.add(block.id);
@@ -303,4 +310,3 @@ function byService(sections: readonly HeadSection[]): Map<string, HeadSection[]>
   }
   return services;
 }
-

@@ -1,4 +1,11 @@
-import { blockKey, blockPrefix, parseBlockKey, parseSegmentKey, segmentKey, segmentPrefix } from '../storage/keys.ts';
+import {
+  blockKey,
+  blockPrefix,
+  parseBlockKey,
+  parseSegmentKey,
+  segmentKey,
+  segmentPrefix,
+} from '../storage/keys.ts';
 import { commitPartition, readPartition } from '../storage/shard/partition.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 
@@ -18,10 +25,7 @@ export async function emptyTrash(
   if (old.length === 0) return 0;
   // An id names a block or a segment; it is random, so that the other key is simply absent.
   await state.store.remove(
-    old.flatMap(({ id }) => [
-      blockKey(dayMs, state.shard, id),
-      segmentKey(dayMs, state.shard, id),
-    ]),
+    old.flatMap(({ id }) => [blockKey(dayMs, state.shard, id), segmentKey(dayMs, state.shard, id)]),
   );
   const gone = new Set(old.map(({ id }) => id));
   await commitPartition(state.store, state.random, partition, before, {

@@ -68,7 +68,12 @@ export async function rollPartition(
     const tables: ServiceTables = new Map();
     for (const block of unrolled) {
       if (!block.hours.includes(hour)) continue;
-      for (const { entry, view } of await readBlockSections(state.store, dayMs, state.shard, block)) {
+      for (const { entry, view } of await readBlockSections(
+        state.store,
+        dayMs,
+        state.shard,
+        block,
+      )) {
         tableOf(tables, entry.tenant, entry.service).addBlock(view);
         await options.pause.here();
       }

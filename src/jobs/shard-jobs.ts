@@ -15,8 +15,6 @@ import type { AbsorbRules } from './schedule.ts';
 export interface JobRules extends AbsorbRules {
   readonly unrolledBlocksPerHourMax: number;
   readonly graceMs: number;
-  /** Bytes of head above which every partition is absorbed at once. */
-  readonly headBytes: number;
 }
 
 /** Counters of the jobs of one shard since it was opened. */
@@ -63,11 +61,11 @@ export class ShardJobs {
     this.#rules = rules;
   }
 
-  /** Runs what is due at `nowMs`. */
-  async run(nowMs: number): Promise<void> {
+  /** Runs what is due at `nowMs`; with `crowded` every partition is absorbed, to free memory. */
+  async run(nowMs: number, crowded: boolean): Promise<void> {
     let absorbed = false;
     for (const dayMs of this.#state.head.days()) {
-      if (await this.#absorb(dayMs, nowMs)) absorbed = true;
+      if (await this.#absorb(dayMs, nowMs, crowded)) absorbed = true;
     }
     if (absorbed) await this.#moveHeadMarks();
     for (const volume of await this.#state.store.listVolumes('minutes')) {
@@ -76,7 +74,7 @@ export class ShardJobs {
     }
   }
 
-  async #absorb(dayMs: number, nowMs: number): Promise<boolean> {
+  async #absorb(dayMs: number, nowMs: number, crowded: boolean): Promise<boolean> {
     const { head } = this.#state;
     const sections = head.list(dayMs);
     const times = this.#times(dayMs);
@@ -85,7 +83,6 @@ export class ShardJobs {
       earliestMs: sections.reduce((least, { minMs }) => Math.min(least, minMs), Infinity),
       absorbedMs: times.absorbedMs,
     };
-    const crowded = head.bytes > this.#rules.headBytes;
     if (!crowded && !isAbsorbDue(waiting, this.#rules, nowMs)) return false;
     const report = await absorbPartition(this.#state, dayMs, {
       pause: createPause(this.#clock, this.#timers),
@@ -155,4 +152,3 @@ export class ShardJobs {
     return times;
   }
 }
-

@@ -4,6 +4,7 @@ import { HOUR_MS } from '../base/time.ts';
 import { Acceptor } from '../ingest/accept.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
 import { ShardIngest } from '../ingest/shard-ingest.ts';
+import { evictDictionaries } from '../jobs/eviction.ts';
 import { releaseVolume } from '../jobs/retention.ts';
 import { ShardJobs } from '../jobs/shard-jobs.ts';
 import { parseProfileType } from '../profile/profile-type.ts';
@@ -56,7 +57,8 @@ export class ShardHost implements ShardHostApi {
   readonly #cache: BlockCache;
   readonly #raw = new RawPushes();
   #jobs: Promise<void> = Promise.resolve();
-  #recovered = { fragments: 0, sections: 0, damaged: 0, gaps: 0 };
+  #evicted = 0;
+  readonly #recovered = { fragments: 0, sections: 0, damaged: 0, gaps: 0 };
 
   constructor(options: ShardHostOptions) {
     this.#options = options;
@@ -107,7 +109,6 @@ export class ShardHost implements ShardHostApi {
           lateIntervalMs: limits.lateIntervalMs,
           unrolledBlocksPerHourMax: limits.unrolledBlocksPerHourMax,
           graceMs: limits.graceMs,
-          headBytes: limits.headBytes / perShard,
         }),
       });
     }
@@ -174,7 +175,11 @@ export class ShardHost implements ShardHostApi {
   /** One run after the other: two absorbs of a partition at once would only lose each other's race. */
   async runJobs(nowMs: number): Promise<void> {
     const run = this.#jobs.then(async () => {
-      for (const { jobs } of this.#shards.values()) await jobs.run(nowMs);
+      const states = [...this.#shards.values()].map(({ state }) => state);
+      const headBytes = states.reduce((sum, { head }) => sum + head.bytes, 0);
+      const crowded = headBytes > this.#options.limits.headBytes;
+      for (const { jobs } of this.#shards.values()) await jobs.run(nowMs, crowded);
+      this.#evicted += evictDictionaries(states, this.#options.limits.dictionaryBytes);
     });
     this.#jobs = run.catch(() => undefined);
     return run;
@@ -203,6 +208,7 @@ export class ShardHost implements ShardHostApi {
       stack_hits: 0,
       stack_walks: 0,
       dictionary_bytes: 0,
+      dictionaries_evicted: this.#evicted,
     };
     const add = (name: string, value: number): void => {
       sums[name] = (sums[name] ?? 0) + value;

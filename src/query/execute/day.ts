@@ -147,7 +147,11 @@ async function readIndex(
   const indexes: IndexWithParts[] = [];
   for (const [service, { sections, blocks }] of services) {
     const canonical = await state.canonical.load(dayMs, wanted.tenant, service, root);
-    const series = matchingSeries(canonical.dictionary, canonical.dictionary.lengths.series, wanted);
+    const series = matchingSeries(
+      canonical.dictionary,
+      canonical.dictionary.lengths.series,
+      wanted,
+    );
     const head = headPartsOf(sections, canonical, series, wanted);
     const parts = series.size === 0 ? [] : blocks;
     const hours = parts.flatMap(({ entry }) => entry.hours);

@@ -32,10 +32,7 @@ export interface MergedSums {
  * the range is one column; a minute that an edge cuts is read push by push from the raw tier, or, where
  * that is gone, counts whole if it starts in the range (and the notes say so).
  */
-export async function mergeSums(
-  context: QueryContext,
-  request: MergeRequest,
-): Promise<MergedSums> {
+export async function mergeSums(context: QueryContext, request: MergeRequest): Promise<MergedSums> {
   parseProfileType(request.profileType);
   const wanted: Wanted = { ...request, matchers: parseSelector(request.selector) };
   const merge = new Merge(context, wanted);

@@ -1,7 +1,12 @@
 import { TephraError } from '../../base/errors.ts';
 import type { PushRef } from '../../storage/block/pushes.ts';
 import { decodeFragment, decodeSection } from '../../storage/fragment/decode.ts';
-import type { FragmentView, PushView, SectionEntry } from '../../storage/fragment/decode.ts';
+import type {
+  FragmentView,
+  PushView,
+  SectionEntry,
+  SectionView,
+} from '../../storage/fragment/decode.ts';
 import { fragmentKey, fragmentPrefix } from '../../storage/keys.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import { lengthsEqual } from '../../storage/dictionary/lengths.ts';
@@ -28,6 +33,16 @@ export interface RawScope {
 /** Dictionaries of ended epochs that are kept. */
 const EPOCHS_KEPT = 16;
 
+/** Bytes of fragments that are kept: the pushes of an edge minute lie in few of them. */
+const FRAGMENT_BYTES_KEPT = 16 * 1024 * 1024;
+
+interface StoredFragment {
+  readonly bytes: Uint8Array;
+  readonly view: FragmentView;
+  /** By place in `view.sections`; decoded at the first use. */
+  readonly sections: (SectionView | undefined)[];
+}
+
 /**
  * Reads single pushes back from the raw tier: for the edges of a range that cut a minute. The ids of a
  * push are canonical unless absorb mapped them; then its epoch's dictionary is put together from the slices
@@ -35,28 +50,47 @@ const EPOCHS_KEPT = 16;
  */
 export class RawPushes {
   readonly #epochs = new Map<string, Dictionary>();
+  readonly #fragments = new Map<string, StoredFragment>();
+  #fragmentBytes = 0;
 
   /** The push, or undefined where its fragment is gone or damaged. */
   async read(scope: RawScope, ref: PushRef): Promise<RawPush | undefined> {
     const { state } = scope;
-    const key = fragmentKey({ ...ref, shard: state.shard });
-    const bytes = await getUnlessDamaged(state, key);
-    if (bytes === null) return undefined;
     try {
-      const fragment = decodeFragment(bytes);
-      const entry = fragment.sections.find((candidate) => isOf(candidate, scope));
+      const fragment = await this.#fragment(state, fragmentKey({ ...ref, shard: state.shard }));
+      if (fragment === undefined) return undefined;
+      const { bytes, view, sections } = fragment;
+      const place = view.sections.findIndex((candidate) => isOf(candidate, scope));
+      const entry = view.sections[place];
       if (entry === undefined) return undefined;
-      const push = decodeSection(bytes, entry).pushes[ref.index];
+      const section = (sections[place] ??= decodeSection(bytes, entry));
+      const push = section.pushes[ref.index];
       if (push === undefined) return undefined;
       const dictionary = ref.canonical
         ? scope.canonical.dictionary
-        : await this.#epoch(scope, fragment, entry);
+        : await this.#epoch(scope, view, entry);
       return dictionary === undefined ? undefined : { push, bytes, dictionary };
     } catch (thrown) {
       const error = TephraError.from(thrown);
       if (error.reason === 'corrupt_block') return undefined;
       throw error;
     }
+  }
+
+  async #fragment(state: ShardState, key: string): Promise<StoredFragment | undefined> {
+    const known = this.#fragments.get(key);
+    if (known !== undefined) return known;
+    const bytes = await getUnlessDamaged(state, key);
+    if (bytes === null) return undefined;
+    const fragment = { bytes, view: decodeFragment(bytes), sections: [] };
+    this.#fragments.set(key, fragment);
+    this.#fragmentBytes += bytes.byteLength;
+    for (const [oldest, { bytes: old }] of this.#fragments) {
+      if (this.#fragmentBytes <= FRAGMENT_BYTES_KEPT) break;
+      this.#fragments.delete(oldest);
+      this.#fragmentBytes -= old.byteLength;
+    }
+    return fragment;
   }
 
   async #epoch(
@@ -125,4 +159,3 @@ async function getUnlessDamaged(state: ShardState, key: string): Promise<Uint8Ar
     throw error;
   }
 }
-

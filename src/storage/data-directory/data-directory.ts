@@ -33,6 +33,8 @@ export interface DataDirectory {
   readonly incarnation: number;
   readonly store: LevelBlobStore;
   readonly highWater: HighWater;
+  /** A higher incarnation, durable already: for a writer that takes over from one that died. */
+  nextIncarnation(): Promise<number>;
   /** Tells the address of the port to whoever is refused the directory. */
   announce(listen: string): Promise<void>;
   /** Closes the store, then lets go of the directory. */
@@ -73,6 +75,18 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       incarnation: (before?.incarnation ?? 0) + 1,
     };
     await replaceFile(fs, join(path, 'store.json'), encodeStoreFile(file));
+    let { incarnation } = file;
+    let raised: Promise<unknown> = Promise.resolve();
+    const raise = async (): Promise<number> => {
+      const next = incarnation + 1;
+      await replaceFile(
+        fs,
+        join(path, 'store.json'),
+        encodeStoreFile({ ...file, incarnation: next }),
+      );
+      incarnation = next;
+      return next;
+    };
     const { suspectCheck } = options;
     const store = await openLevelBlobStore({
       path,
@@ -89,6 +103,12 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       incarnation: file.incarnation,
       store,
       highWater: createHighWater(fs, join(path, 'high-water')),
+      nextIncarnation() {
+        // One after the other: two writers must never get the same number.
+        const result = raised.then(raise, raise);
+        raised = result;
+        return result;
+      },
       announce: (listen) => lock.describe({ ...owner, listen }),
       async close() {
         await store.close();

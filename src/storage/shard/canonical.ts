@@ -73,6 +73,12 @@ export class CanonicalDictionaries {
     });
   }
 
+  /** Counts a use of the dictionary under `key`. */
+  touch(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) entry.usedAt = ++this.#uses;
+  }
+
   /** All dictionaries in memory with their scope's key. */
   entries(): IterableIterator<[string, Canonical]> {
     return this.#entries.entries();

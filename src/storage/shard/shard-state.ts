@@ -21,8 +21,6 @@ export interface WriterScope extends SectionScope {
   readonly seed: TableLengths;
   /** Rows that fragments carry already. */
   written: TableLengths;
-  /** Unix ms of the last push. */
-  usedMs: number;
 }
 
 /**

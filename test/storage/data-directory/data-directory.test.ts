@@ -77,6 +77,16 @@ describe('a data directory', () => {
     expect(await readFile(join(path, 'store.json'), 'utf8')).toMatch(/"incarnation":2,/);
   });
 
+  it('gives each writer that takes over a higher incarnation, durable before it is told', async () => {
+    const directory = await open();
+    expect(await Promise.all([directory.nextIncarnation(), directory.nextIncarnation()])).toEqual([
+      2, 3,
+    ]);
+    expect(await readFile(join(path, 'store.json'), 'utf8')).toMatch(/"incarnation":3,/);
+    await closeAll();
+    expect((await open()).incarnation).toBe(4);
+  });
+
   it('is open once, in this process too, and free again after closing', async () => {
     const directory = await open();
     await directory.announce('127.0.0.1:4040');
