@@ -12,7 +12,7 @@ const UNKNOWN = -1;
  * Finds the stack id of every sample of a profile in a dictionary, adding what is new.
  *
  * A sample is hashed from the root frame by frame and looked up as a whole; only a stack that is
- * new walks the tree. Locations are looked up once a profile, with the functions and strings that
+ * new walks the tree. Functions and locations are looked up once a profile, with the strings that
  * they use; other strings, those of labels say, never enter the dictionary. Nothing is allocated
  * per sample; columns are scratch that the next profile uses again.
  */
@@ -21,7 +21,7 @@ export class StackResolver {
   truncatedStacks = 0;
   #columns!: ProfileColumns;
   #dictionary!: Dictionary;
-  /** Ids in the dictionary by index in the profile, or UNKNOWN. */
+  /** Ids in the dictionary by index in the profile; of strings, UNKNOWN until they are needed. */
   #strings: Int32Array = new Int32Array(0);
   #functions: Int32Array = new Int32Array(0);
   /** Frame id, or ~i for the i-th location of several frames (i counts from 0). */
@@ -46,10 +46,8 @@ export class StackResolver {
    */
   resolve(columns: ProfileColumns, dictionary: Dictionary): Uint32Array {
     this.#open(columns, dictionary);
-    const { locationCount } = columns;
-    for (let location = 0; location < locationCount; location++) {
-      this.#locations[location] = this.#frameOf(location);
-    }
+    this.#resolveFunctions();
+    this.#resolveLocations();
     dictionary.stacks.prepare();
     dictionary.counters.stackHits += this.#findStacks();
     dictionary.closeInput();
@@ -112,7 +110,7 @@ export class StackResolver {
     this.#columns = columns;
     this.#dictionary = dictionary;
     this.#strings = unknown(this.#strings, columns.stringCount);
-    this.#functions = unknown(this.#functions, columns.functionCount);
+    this.#functions = growI32(this.#functions, columns.functionCount);
     this.#locations = growI32(this.#locations, columns.locationCount);
     this.#inlinedCount = 0;
     this.#openMapping(NO_MAPPING);
@@ -156,29 +154,106 @@ export class StackResolver {
     return dictionary.internFrame(fn, 0, 0, 0, 0, 0, 0, 0);
   }
 
-  /** Looks up the frames of a location: what the column of locations is to hold for it. */
-  #frameOf(location: number): number {
-    const { locationLineStart, locationMapping } = this.#columns;
+  #resolveFunctions(): void {
+    const { functionCount, functionName, functionSystemName, functionFile, functionStartLine } =
+      this.#columns;
+    const strings = this.#strings;
+    const functions = this.#functions;
+    const dictionary = this.#dictionary;
+    for (let i = 0; i < functionCount; i++) {
+      const nameIndex = functionName[i] as number;
+      const systemNameIndex = functionSystemName[i] as number;
+      const fileIndex = functionFile[i] as number;
+      let name = strings[nameIndex] as number;
+      if (name === UNKNOWN) name = this.#string(nameIndex);
+      let systemName = strings[systemNameIndex] as number;
+      if (systemName === UNKNOWN) systemName = this.#string(systemNameIndex);
+      let file = strings[fileIndex] as number;
+      if (file === UNKNOWN) file = this.#string(fileIndex);
+      functions[i] = dictionary.internFunction(
+        name,
+        systemName,
+        file,
+        functionStartLine[i] as number,
+      );
+    }
+  }
+
+  #resolveLocations(): void {
+    const { locationCount, locationLineStart, locationMapping } = this.#columns;
+    const { lineFunction, lineNumber, lineColumn, functionCount } = this.#columns;
+    const locations = this.#locations;
+    const functions = this.#functions;
+    const dictionary = this.#dictionary;
+    for (let location = 0; location < locationCount; location++) {
+      const mapping = locationMapping[location] as number;
+      if (mapping !== this.#mapping) this.#openMapping(mapping);
+      const first = locationLineStart[location] as number;
+      const lines = (locationLineStart[location + 1] as number) - first;
+      const fn = lineFunction[first] as number;
+      if (lines === 1 && fn < functionCount) {
+        locations[location] = dictionary.internFrame(
+          functions[fn] as number,
+          lineNumber[first] as number,
+          lineColumn[first] as number,
+          this.#mappingFile,
+          this.#mappingBuildId,
+          0,
+          0,
+          0,
+        );
+      } else {
+        locations[location] = lines < 2 ? this.#addressFrame(location) : this.#inline(location);
+      }
+    }
+  }
+
+  /** Looks up the frames of a location of several; what the column of locations is to hold. */
+  #inline(location: number): number {
+    const { locationLineStart } = this.#columns;
     const first = locationLineStart[location] as number;
     const end = locationLineStart[location + 1] as number;
-    const mapping = locationMapping[location] as number;
-    if (mapping !== this.#mapping) this.#openMapping(mapping);
-    const file = this.#mappingFile;
-    const buildId = this.#mappingBuildId;
-    if (end === first) return this.#addressFrame(location, file, buildId);
-    // The last line is the outermost caller: what comes after it on the way to the leaf is inlined.
-    const outermost = this.#lineFrame(location, end - 1, file, buildId, 0);
-    if (end - first === 1) return outermost;
     const list = this.#inlinedCount++;
     let at = this.#inlinedStart[list] as number;
     this.#inlined = growI32(this.#inlined, at + end - first);
     this.#inlinedStart = growI32(this.#inlinedStart, list + 2);
-    this.#inlined[at++] = outermost;
-    for (let line = end - 2; line >= first; line--) {
-      this.#inlined[at++] = this.#lineFrame(location, line, file, buildId, FRAME_INLINED);
+    // The last line is the outermost caller: what comes after it on the way to the leaf is inlined.
+    for (let line = end - 1; line >= first; line--) {
+      const flags = line === end - 1 ? 0 : FRAME_INLINED;
+      this.#inlined[at++] = this.#lineFrame(location, line, flags);
     }
     this.#inlinedStart[list + 1] = at;
     return ~list;
+  }
+
+  #lineFrame(location: number, line: number, flags: number): number {
+    const { lineFunction, lineNumber, lineColumn, functionCount } = this.#columns;
+    const fn = lineFunction[line] as number;
+    if (fn >= functionCount) return this.#addressFrame(location);
+    return this.#dictionary.internFrame(
+      this.#functions[fn] as number,
+      lineNumber[line] as number,
+      lineColumn[line] as number,
+      this.#mappingFile,
+      this.#mappingBuildId,
+      0,
+      0,
+      flags,
+    );
+  }
+
+  #addressFrame(location: number): number {
+    const { locationAddressLow, locationAddressHigh } = this.#columns;
+    return this.#dictionary.internFrame(
+      NO_FUNCTION,
+      0,
+      0,
+      this.#mappingFile,
+      this.#mappingBuildId,
+      locationAddressLow[location] as number,
+      locationAddressHigh[location] as number,
+      0,
+    );
   }
 
   #openMapping(mapping: number): void {
@@ -188,50 +263,7 @@ export class StackResolver {
     this.#mappingBuildId = mapping < 0 ? 0 : this.#string(mappingBuildId[mapping] as number);
   }
 
-  #lineFrame(location: number, line: number, file: number, buildId: number, flags: number): number {
-    const { lineFunction, lineNumber, lineColumn, functionCount } = this.#columns;
-    const index = lineFunction[line] as number;
-    if (index >= functionCount) return this.#addressFrame(location, file, buildId);
-    let fn = this.#functions[index] as number;
-    if (fn === UNKNOWN) fn = this.#function(index);
-    return this.#dictionary.internFrame(
-      fn,
-      lineNumber[line] as number,
-      lineColumn[line] as number,
-      file,
-      buildId,
-      0,
-      0,
-      flags,
-    );
-  }
-
-  #addressFrame(location: number, file: number, buildId: number): number {
-    const { locationAddressLow, locationAddressHigh } = this.#columns;
-    return this.#dictionary.internFrame(
-      NO_FUNCTION,
-      0,
-      0,
-      file,
-      buildId,
-      locationAddressLow[location] as number,
-      locationAddressHigh[location] as number,
-      0,
-    );
-  }
-
-  #function(index: number): number {
-    const { functionName, functionSystemName, functionFile, functionStartLine } = this.#columns;
-    const id = this.#dictionary.internFunction(
-      this.#string(functionName[index] as number),
-      this.#string(functionSystemName[index] as number),
-      this.#string(functionFile[index] as number),
-      functionStartLine[index] as number,
-    );
-    this.#functions[index] = id;
-    return id;
-  }
-
+  /** Id of a string, looked up once a profile. */
   #string(index: number): number {
     const known = this.#strings[index] as number;
     if (known !== UNKNOWN) return known;

@@ -81,6 +81,17 @@ export class Frames {
       this.#next = next + 1;
       return next;
     }
+    return this.#internSymbolised(fn, line, column, mappingFile, buildId, kept);
+  }
+
+  #internSymbolised(
+    fn: number,
+    line: number,
+    column: number,
+    mappingFile: number,
+    buildId: number,
+    kept: number,
+  ): number {
     if (this.#indexed !== this.count) this.#index();
     const hash = this.#hashSymbolised(fn, line, column, mappingFile, buildId, kept);
     const found = this.#findSymbolised(hash, fn, line, column, mappingFile, buildId, kept);

@@ -50,6 +50,10 @@ export class Functions {
       this.#next = next + 1;
       return next;
     }
+    return this.#intern(name, systemName, file, startLine);
+  }
+
+  #intern(name: number, systemName: number, file: number, startLine: number): number {
     if (this.#indexed !== this.count) this.#index();
     const hash = hashFour(this.#hashing, name, systemName, file, startLine);
     const found = this.#find(hash, name, systemName, file, startLine);

@@ -72,38 +72,25 @@ export class Strings {
 
   /** Id of `bytes[start, end)`; what is longer than LIMITS.stringBytesKept is cut. */
   intern(bytes: Uint8Array, start: number, end: number): number {
+    if (bytes !== this.#input) this.#openInput(bytes);
+    const next = this.#next;
+    if (next < this.count && this.#is(next, this.#inputView, start, end - start)) {
+      this.#next = next + 1;
+      return next;
+    }
+    return this.#intern(bytes, start, end);
+  }
+
+  #intern(bytes: Uint8Array, start: number, end: number): number {
     if (end - start > LIMITS.stringBytesKept) return this.intern(bytes, start, cut(bytes, start));
     if (this.#indexed !== this.count) this.#index();
-    if (bytes !== this.#input) this.#openInput(bytes);
     const input = this.#inputView;
-    const size = end - start;
-    const { ends } = this;
-    const next = this.#next;
-    if (next < this.count) {
-      const from = ends[next] as number;
-      if (
-        (ends[next + 1] as number) - from === size &&
-        same(this.#view, from, input, start, size)
-      ) {
-        this.#next = next + 1;
-        return next;
-      }
-    }
     const hash = this.#hash(input, start, end);
-    const { slots, mask, bits } = this.#table;
-    const hashes = this.#hashes;
-    for (let at = hash & bits; ; at = (at + 1) & mask) {
-      const id = (slots[at] as number) - 1;
-      if (id < 0) break;
-      if (hashes[id] !== hash) continue;
-      const from = ends[id] as number;
-      if ((ends[id + 1] as number) - from === size && same(this.#view, from, input, start, size)) {
-        this.#next = id + 1;
-        return id;
-      }
+    let id = this.#find(hash, input, start, end - start);
+    if (id < 0) {
+      id = this.pushBytes(bytes, start, end);
+      this.#remember(id, hash);
     }
-    const id = this.pushBytes(bytes, start, end);
-    this.#remember(id, hash);
     this.#next = id + 1;
     return id;
   }
@@ -189,28 +176,28 @@ export class Strings {
       const end = ends[id + 1] as number;
       const hash = this.#hash(this.#view, start, end);
       this.#hashes[id] = hash;
-      if (!this.#known(id, hash)) this.#table.insert(id, hash, this.#hashOf);
+      // Damaged rows are all alike: only the first of equal rows goes into the table.
+      if (this.#find(hash, this.#view, start, end - start) < 0) {
+        this.#table.insert(id, hash, this.#hashOf);
+      }
     }
     this.#indexed = count;
   }
 
-  /** Damaged rows are all alike: only the first of equal rows goes into the table. */
-  #known(id: number, hash: number): boolean {
+  #find(hash: number, input: DataView, start: number, size: number): number {
     const { slots, mask, bits } = this.#table;
-    const from = this.ends[id] as number;
-    const size = (this.ends[id + 1] as number) - from;
     for (let at = hash & bits; ; at = (at + 1) & mask) {
-      const other = (slots[at] as number) - 1;
-      if (other < 0) return false;
-      if (this.#hashes[other] !== hash) continue;
-      const start = this.ends[other] as number;
-      if (
-        (this.ends[other + 1] as number) - start === size &&
-        same(this.#view, start, this.#view, from, size)
-      ) {
-        return true;
-      }
+      const id = (slots[at] as number) - 1;
+      if (id < 0) return id;
+      if (this.#hashes[id] === hash && this.#is(id, input, start, size)) return id;
     }
+  }
+
+  #is(id: number, input: DataView, start: number, size: number): boolean {
+    const from = this.ends[id] as number;
+    return (
+      (this.ends[id + 1] as number) - from === size && same(this.#view, from, input, start, size)
+    );
   }
 }
 
