@@ -19,14 +19,7 @@ import { mapRows } from './map-rows.ts';
 import { Names } from './names.ts';
 import { NameTree, type NameIndex } from './name-tree.ts';
 import { Nodes } from './nodes.ts';
-import {
-  NO_FUNCTION,
-  NO_PARENT,
-  type FrameRow,
-  type FunctionRow,
-  type Rows,
-  type SeriesRow,
-} from './rows.ts';
+import { NO_FUNCTION, type FrameRow, type FunctionRow, type Rows, type SeriesRow } from './rows.ts';
 import type { ScopeMap } from './scope-map.ts';
 import { SeriesTable } from './series.ts';
 import { decodeRows, encodeRows } from './slice.ts';
@@ -168,8 +161,7 @@ export class Dictionary {
       return found;
     }
     this.counters.stackWalks++;
-    let node = NO_PARENT;
-    for (let i = start; i < end; i++) node = this.#nodes.intern(node, frames[i] as number);
+    const node = this.#nodes.internChain(frames, start, end);
     return this.stacks.add(node, low, high, end - start, leaf);
   }
 

@@ -38,6 +38,29 @@ export class Nodes {
     return id;
   }
 
+  /** Id of the node at the end of the chain of `frames[start, end)` from the root. */
+  internChain(frames: Uint32Array, start: number, end: number): number {
+    if (this.#indexed !== this.count) this.#index();
+    let node = NO_PARENT;
+    let i = start;
+    for (; i < end; i++) {
+      const frame = frames[i] as number;
+      const found = this.#find(hashPair(this.#hashing, node, frame), node, frame);
+      if (found < 0) break;
+      node = found;
+    }
+    // Below a new node everything is new: no need to look.
+    this.#table.reserve(this.count + end - i, this.#hashOf);
+    for (; i < end; i++) {
+      const frame = frames[i] as number;
+      const hash = hashPair(this.#hashing, node, frame);
+      node = this.#push(node, frame);
+      this.#table.insert(node, hash, this.#hashOf);
+    }
+    this.#indexed = this.count;
+    return node;
+  }
+
   /** Adds rows as they are. */
   pushRows(parent: Int32Array, frame: Uint32Array): void {
     this.parent = growI32(this.parent, this.count + parent.length);
