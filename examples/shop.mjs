@@ -1,6 +1,9 @@
 /** A small busy shop: something for a profiler to look at. Its functions have telling names. */
 
-const PRODUCTS = Array.from({ length: 400 }, (_, i) => ({ name: `product ${i}`, cents: 99 + i * 7 }));
+const PRODUCTS = Array.from({ length: 400 }, (_, i) => ({
+  name: `product ${i}`,
+  cents: 99 + i * 7,
+}));
 
 function priceBasket(basket) {
   let cents = 0;
@@ -15,7 +18,9 @@ function computeTax(cents, slow) {
 }
 
 function renderReceipt(basket, cents) {
-  const lines = basket.map(({ name, cents: price }) => `${name.padEnd(20)} ${(price / 100).toFixed(2)}`);
+  const lines = basket.map(
+    ({ name, cents: price }) => `${name.padEnd(20)} ${(price / 100).toFixed(2)}`,
+  );
   return `${lines.join('\n')}\ntotal ${(cents / 100).toFixed(2)}`;
 }
 
