@@ -177,6 +177,9 @@ export class LocationReader {
     let idLow = 0;
     let idHigh = 0;
     let mapping = NO_MAPPING;
+    let mappingAt = -1;
+    let mappingLow = 0;
+    let mappingHigh = 0;
     let addressLow = 0;
     let addressHigh = 0;
     let line = lineFrom;
@@ -191,19 +194,13 @@ export class LocationReader {
           idHigh = cursor.hi;
           at = cursor.at;
           break;
-        case 0x10: {
+        case 0x10:
           cursor.varint(bytes, at, end);
-          const next = cursor.at;
-          mapping = NO_MAPPING;
-          if (cursor.lo !== 0 || cursor.hi !== 0) {
-            mapping = this.#ids.mappings.find(cursor.lo, cursor.hi);
-            if (mapping < 0) {
-              failProfile(`location ${row}: unknown mapping ${formatVarint(bytes, at, false)}`);
-            }
-          }
-          at = next;
+          mappingAt = at;
+          mappingLow = cursor.lo;
+          mappingHigh = cursor.hi;
+          at = cursor.at;
           break;
-        }
         case 0x18:
           cursor.varint(bytes, at, end);
           addressLow = cursor.lo;
@@ -233,6 +230,12 @@ export class LocationReader {
     }
     if (line > this.#limits.linesPerProfileMax) this.#failLines(line);
     if (idLow === 0 && idHigh === 0) failProfile(`location ${row}: id 0`);
+    if (mappingLow !== 0 || mappingHigh !== 0) {
+      mapping = this.#ids.mappings.find(mappingLow, mappingHigh);
+      if (mapping < 0) {
+        failProfile(`location ${row}: unknown mapping ${formatVarint(bytes, mappingAt, false)}`);
+      }
+    }
     this.#ids.locations.push(row, idLow, idHigh);
     scratch.locationMapping[row] = mapping;
     scratch.locationAddressLow[row] = addressLow;
@@ -243,7 +246,10 @@ export class LocationReader {
   #line(bytes: Uint8Array, start: number, end: number, row: number, line: number): void {
     const cursor = this.#cursor;
     const scratch = this.#scratch;
-    let functionRow = -1;
+    // Resolved at the end: of a field that comes twice, the last one counts.
+    let idAt = -1;
+    let idLow = 0;
+    let idHigh = 0;
     let number = 0;
     let column = 0;
     let at = start;
@@ -255,21 +261,22 @@ export class LocationReader {
         continue;
       }
       cursor.varint(bytes, at, end);
-      const next = cursor.at;
       if (tag === 0x08) {
-        functionRow = this.#ids.functions.find(cursor.lo, cursor.hi);
-        if (functionRow < 0) {
-          const id = formatVarint(bytes, at, false);
-          failProfile(`location ${row}: ${id === '0' ? 'function id 0' : `unknown function ${id}`}`);
-        }
+        idAt = at;
+        idLow = cursor.lo;
+        idHigh = cursor.hi;
       } else if (tag === 0x10) {
         number = cursor.signed();
       } else {
         column = cursor.signed();
       }
-      at = next;
+      at = cursor.at;
     }
-    if (functionRow < 0) failProfile(`location ${row}: function id 0`);
+    if (idLow === 0 && idHigh === 0) failProfile(`location ${row}: function id 0`);
+    const functionRow = this.#ids.functions.find(idLow, idHigh);
+    if (functionRow < 0) {
+      failProfile(`location ${row}: unknown function ${formatVarint(bytes, idAt, false)}`);
+    }
     scratch.lineFunction[line] = functionRow;
     scratch.lineNumber[line] = number;
     scratch.lineColumn[line] = column;
