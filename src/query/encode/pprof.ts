@@ -102,7 +102,8 @@ function writeLocation(body: Body, plan: Plan, location: number, id: number): vo
   if (flags !== undefined) writer.field(2, body.mappings.idOf(mappingKey));
   const low = frames.addressLow[innermost] as number;
   const high = frames.addressHigh[innermost] as number;
-  writer.wideField(3, high, low);
+  // An address, not a value: those of the kernel lie beyond int64.
+  writer.uint64Field(3, high, low);
   // From the innermost line to the outermost caller.
   for (let at = location; at > 0; at = plan.outer[at] as number) {
     const frame = plan.frameOf[at] as number;

@@ -69,6 +69,14 @@ export class ProtoWriter {
     this.wide(hi, lo);
   }
 
+  /** A varint field of a uint64 of two u32 halves; 0 is not written. */
+  uint64Field(field: number, hi: number, lo: number): void {
+    if (hi === 0 && lo === 0) return;
+    this.uint(field * 8);
+    if (hi === 0) this.uint(lo);
+    else this.#halves(hi >>> 0, lo >>> 0);
+  }
+
   /** A bare varint of a whole number in [0, 2^53). */
   value(value: number): void {
     if (value < TWO_32) return this.uint(value);
@@ -79,13 +87,18 @@ export class ProtoWriter {
   /** A bare int64 varint of hi * 2^32 + lo (0 <= lo < 2^32), cut to 2^63 - 1. */
   wide(hi: number, lo: number): void {
     if (hi === 0) return this.uint(lo);
-    let high = hi;
-    let low = lo >>> 0;
     if (hi > HIGH_MAX) {
       this.#saturated = true;
-      high = HIGH_MAX;
-      low = 0xffff_ffff;
+      this.#halves(HIGH_MAX, 0xffff_ffff);
+    } else {
+      this.#halves(hi, lo >>> 0);
     }
+  }
+
+  /** A bare varint of two u32 halves, the high one not 0. */
+  #halves(hi: number, lo: number): void {
+    let high = hi;
+    let low = lo;
     this.#reserve(10);
     const buffer = this.#buffer;
     let at = this.#size;

@@ -108,6 +108,13 @@ describe('encodePprof', () => {
     }
   });
 
+  it('keeps addresses of the kernel, which lie beyond int64', () => {
+    const { bytes, saturated } = encodePprof(treeOfPicture([['@ffffffff81000000', 1n]]), HEADER);
+    const { location } = fromBinary(ProfileSchema, bytes);
+    expect(location.map(({ address }) => address)).toEqual([0xffff_ffff_8100_0000n]);
+    expect(saturated).toBe(false);
+  });
+
   it('says what it measures, when and where', () => {
     const profile = fromBinary(ProfileSchema, encodePprof(treeOfPicture(STACKS), HEADER).bytes);
     const text = (index: bigint | undefined): string => profile.stringTable[Number(index)] ?? '';
