@@ -176,14 +176,13 @@ describe('compileValuePattern', () => {
   });
 
   it.each(['(a+)+$', '(.*a){12}', '^(a+)+$', '(a|aa)+b', '(a?){100}', '(.*)*b', '.*a.{300}'])(
-    'runs %s on the longest value within 100 ms',
+    'runs %s on the longest value, for which backtracking would take years',
     (pattern) => {
       const value = 'a'.repeat(2_047);
-      // The engine's code is compiled by the first use, which is not the pattern's cost.
-      compileValuePattern('warm(er)?').matches('warm');
-      const started = performance.now();
+      const started = process.cpuUsage();
       compileValuePattern(pattern).matches(`${value}!`);
-      expect(performance.now() - started).toBeLessThan(100);
+      // Some milliseconds in truth; the bound only tells linear from exponential.
+      expect(process.cpuUsage(started).user).toBeLessThan(5_000_000);
     },
   );
 
