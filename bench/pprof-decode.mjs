@@ -18,13 +18,19 @@ const RATIO_LEAST = 8;
 const RATIO_MEDIAN_LEAST = 15;
 const tiny = process.argv.includes('--tiny');
 const corpus = process.env.TEPHRA_CORPUS;
-const folder = corpus ? `${corpus}/pprof/` : new URL('../test/data/pprof/', import.meta.url).pathname;
+const folder = corpus
+  ? `${corpus}/pprof/`
+  : new URL('../test/data/pprof/', import.meta.url).pathname;
 
 const options = tiny ? { repetitions: 2, repetitionMs: 1, warmMs: 5 } : {};
 const reader = new PprofReader();
 const ratios = [];
-console.log('file                          bytes  samples  protobuf-es ms   ours ms  [p10, p90]         ratio  MB/s  gunzip ms');
-for (const file of readdirSync(folder).filter((name) => name.endsWith('.pb.gz')).sort()) {
+console.log(
+  'file                          bytes  samples  protobuf-es ms   ours ms  [p10, p90]         ratio  MB/s  gunzip ms',
+);
+for (const file of readdirSync(folder)
+  .filter((name) => name.endsWith('.pb.gz'))
+  .sort()) {
   const packed = new Uint8Array(readFileSync(folder + file));
   const payload = new Uint8Array(gunzipSync(packed));
   const [theirs, ours, inflate] = measureTogether(

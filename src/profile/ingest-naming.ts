@@ -129,7 +129,8 @@ export function textProfileType(
   const { name, type, unit, sampled } = row;
   const common = { app: dot < 0 ? app : app.slice(0, dot), name, sampleType: { type, unit } };
   if (sampled === undefined) return { ...common, periodType: NO_TYPE, period: 0n, unitScale: 1 };
-  const rate = sampleRateHz > 0 && sampleRateHz <= SECOND_NANOS ? sampleRateHz : SAMPLE_RATE_DEFAULT_HZ;
+  const rate =
+    sampleRateHz > 0 && sampleRateHz <= SECOND_NANOS ? sampleRateHz : SAMPLE_RATE_DEFAULT_HZ;
   const periodNanos = Math.round(SECOND_NANOS / rate);
   return {
     ...common,

@@ -44,7 +44,7 @@ export class FoldedReader {
   #locationStart = new Uint32Array(256);
   #locations = new Uint32Array(4_096);
   #values = new Float64Array(256);
-  #wide: Map<number, bigint> = new Map();
+  readonly #wide = new Map<number, bigint>();
   #samples = 0;
   #frames = 0;
   #truncated = false;
@@ -65,7 +65,7 @@ export class FoldedReader {
     this.#frames = 0;
     this.#truncated = false;
     let line = 0;
-    for (let at = 0; at < bytes.byteLength; ) {
+    for (let at = 0; at < bytes.byteLength;) {
       const newline = bytes.indexOf(NEWLINE, at);
       const end = newline < 0 ? bytes.byteLength : newline;
       this.#line(bytes, at, end, ++line, options);
@@ -107,10 +107,15 @@ export class FoldedReader {
     const value = count * options.unitScale;
     if (value <= Number.MAX_SAFE_INTEGER) return value;
     const digits =
-      options.format === 'lines' ? '1' : latin1(bytes, countFrom, Math.min(countTo, countFrom + 40));
+      options.format === 'lines'
+        ? '1'
+        : latin1(bytes, countFrom, Math.min(countTo, countFrom + 40));
     const exact = BigInt(digits) * BigInt(options.unitScale);
     if (exact > INT64_MAX) {
-      throw new TephraError('malformed_folded', `line ${line}: the value ${digits} is beyond int64`);
+      throw new TephraError(
+        'malformed_folded',
+        `line ${line}: the value ${digits} is beyond int64`,
+      );
     }
     this.#wide.set(this.#samples, exact);
     return Number(exact);
@@ -141,7 +146,8 @@ export class FoldedReader {
 
   #addFrame(bytes: Uint8Array, start: number, end: number): void {
     const { stringBytesKept, stringsPerProfileMax } = this.#limits;
-    const cut = end - start <= stringBytesKept ? end : cutText(bytes, start, start + stringBytesKept);
+    const cut =
+      end - start <= stringBytesKept ? end : cutText(bytes, start, start + stringBytesKept);
     const row = this.#names.rowOf(bytes, start, cut);
     if (row >= stringsPerProfileMax) {
       throw new TephraError('strings_limit', `more than ${stringsPerProfileMax}`);

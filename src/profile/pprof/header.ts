@@ -40,7 +40,7 @@ export class HeaderReader {
     const to = scan.to[FIELD.sampleType] as number;
     const strings = scan.rows[FIELD.string] as number;
     const types: ValueType[] = [];
-    for (let at = scan.from[FIELD.sampleType] as number; at < to; ) {
+    for (let at = scan.from[FIELD.sampleType] as number; at < to;) {
       if (isShortValueType(bytes, at, to, strings)) {
         const type = this.#text(bytes, bytes[at + 3] as number);
         types.push({ type, unit: this.#text(bytes, bytes[at + 5] as number) });
@@ -76,10 +76,10 @@ export class HeaderReader {
     const strings = scan.rows[FIELD.string] as number;
     let type = 0;
     let unit = 0;
-    for (let at = from; at < to; ) {
+    for (let at = from; at < to;) {
       const tag = cursor.tag(bytes, at, to);
       const end = cursor.behind(bytes, tag, cursor.at, to);
-      for (let field = tag === wanted ? cursor.at : end; field < end; ) {
+      for (let field = tag === wanted ? cursor.at : end; field < end;) {
         const fieldTag = cursor.tag(bytes, field, end);
         field = cursor.at;
         if (fieldTag !== 0x08 && fieldTag !== 0x10) {
@@ -88,7 +88,12 @@ export class HeaderReader {
         }
         const value = cursor.int(bytes, field, end);
         if (value < 0 || value >= strings) {
-          failString(bytes, field, strings, wanted === TAG.periodType ? 'period_type' : 'sample_type');
+          failString(
+            bytes,
+            field,
+            strings,
+            wanted === TAG.periodType ? 'period_type' : 'sample_type',
+          );
         }
         if (fieldTag === 0x08) type = value;
         else unit = value;
@@ -128,7 +133,7 @@ export class HeaderReader {
     this.#checkString(bytes, scan.defaultSampleTypeAt, strings, 'default_sample_type');
     this.#checkString(bytes, scan.docUrlAt, strings, 'doc_url');
     const to = scan.commentsTo;
-    for (let at = scan.commentsFrom; at < to; ) {
+    for (let at = scan.commentsFrom; at < to;) {
       const tag = cursor.tag(bytes, at, to);
       const valueAt = cursor.at;
       const next = cursor.behind(bytes, tag, valueAt, to);

@@ -65,7 +65,9 @@ export class PprofReader {
    * `unsupported_format`, or the reason of a limit.
    */
   read(payload: Uint8Array): ProfileColumns {
-    if (payload.byteLength === 0) throw new TephraError('empty_request', 'the profile has no bytes');
+    if (payload.byteLength === 0) {
+      throw new TephraError('empty_request', 'the profile has no bytes');
+    }
     // A Buffer has another hidden class: one kind of array keeps the loops monomorphic.
     const bytes =
       payload.constructor === Uint8Array
@@ -96,7 +98,10 @@ export class PprofReader {
     // Compared as doubles: within 2^53 they are exact, and beyond it far from both bounds.
     const duration = Number(durationNanos);
     if (duration < 0 || duration > DURATION_NANOS_MAX) {
-      throw new TephraError('invalid_duration', `duration_nanos ${durationNanos}, expected 0 to 24 h`);
+      throw new TephraError(
+        'invalid_duration',
+        `duration_nanos ${durationNanos}, expected 0 to 24 h`,
+      );
     }
     this.#fit(bytes);
 
@@ -160,7 +165,9 @@ export class PprofReader {
     // A value takes a byte at least: with fewer bytes, some sample lacks one.
     if (wanted.values > sampleBytes) {
       const wrong = this.#scan.findValueCount(bytes);
-      failProfile(`sample ${wrong?.row} has ${wrong?.found} values, expected ${rows[FIELD.sampleType]}`);
+      failProfile(
+        `sample ${wrong?.row} has ${wrong?.found} values, expected ${rows[FIELD.sampleType]}`,
+      );
     }
     wanted.strings = (rows[FIELD.string] as number) + SYNTHETIC_MAX;
     wanted.functions = (rows[FIELD.function] as number) + SYNTHETIC_MAX;
@@ -229,7 +236,7 @@ export class PprofReader {
     if (!between) return false;
     const cursor = this.#cursor;
     let empty = 0;
-    for (let at = stringsFrom; at < stringsTo; ) {
+    for (let at = stringsFrom; at < stringsTo;) {
       const tag = cursor.tag(bytes, at, stringsTo);
       const next = cursor.behind(bytes, tag, cursor.at, stringsTo);
       if (tag === STRING_TAG && cursor.at === next) empty++;

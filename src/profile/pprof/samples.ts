@@ -137,7 +137,9 @@ export class SampleReader {
                   cursor.fastRead(bytes, valueAt);
                   next = cursor.at;
                   const long = cursor.signed();
-                  if (long > Number.MAX_SAFE_INTEGER || long < Number.MIN_SAFE_INTEGER) wide = true;
+                  if (long > Number.MAX_SAFE_INTEGER || long < Number.MIN_SAFE_INTEGER) {
+                    wide = true;
+                  }
                   values[slot] = long;
                   slot += samples;
                   continue;
@@ -250,7 +252,9 @@ export class SampleReader {
             cursor.varint(bytes, at, tag === 0x12 ? stop : end);
             at = cursor.at;
             const value = cursor.signed();
-            if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER) this.wide = true;
+            if (value > Number.MAX_SAFE_INTEGER || value < Number.MIN_SAFE_INTEGER) {
+              this.wide = true;
+            }
             if (found < types) scratch.values[found * samples + row] = value;
             found++;
           }
@@ -330,12 +334,12 @@ export class SampleReader {
     const halves = new Int32Array(wide.buffer);
     const to = scan.to[FIELD.sample] as number;
     let row = 0;
-    for (let at = scan.from[FIELD.sample] as number; at < to; ) {
+    for (let at = scan.from[FIELD.sample] as number; at < to;) {
       const tag = cursor.tag(bytes, at, to);
       const end = cursor.behind(bytes, tag, cursor.at, to);
       if (tag === SAMPLE_TAG) {
         let slot = row++;
-        for (let field = cursor.at; field < end; ) {
+        for (let field = cursor.at; field < end;) {
           const fieldTag = cursor.tag(bytes, field, end);
           field = cursor.at;
           const next = cursor.behind(bytes, fieldTag, field, end);
@@ -359,5 +363,7 @@ export class SampleReader {
 
 function failLocation(bytes: Uint8Array, at: number, row: number): never {
   const id = formatVarint(bytes, at, false);
-  failProfile(id === '0' ? `sample ${row}: location id 0` : `sample ${row}: unknown location ${id}`);
+  failProfile(
+    id === '0' ? `sample ${row}: location id 0` : `sample ${row}: unknown location ${id}`,
+  );
 }

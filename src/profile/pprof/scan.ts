@@ -116,9 +116,7 @@ export class PprofScan {
         at = cursor.at;
       }
       if (size > end - at) {
-        failWire(
-          `field ${field} length ${size} exceeds remaining ${end - at} at byte ${sizeAt}`,
-        );
+        failWire(`field ${field} length ${size} exceeds remaining ${end - at} at byte ${sizeAt}`);
       }
       at += size;
       total += size;
@@ -219,7 +217,7 @@ export class PprofScan {
     const cursor = this.#cursor;
     const to = this.to[FIELD.sample] as number;
     let row = 0;
-    for (let at = this.from[FIELD.sample] as number; at < to; ) {
+    for (let at = this.from[FIELD.sample] as number; at < to;) {
       const tag = cursor.tag(bytes, at, to);
       const next = cursor.behind(bytes, tag, cursor.at, to);
       if (tag === SAMPLE_TAG) {
@@ -235,7 +233,7 @@ export class PprofScan {
   #values(bytes: Uint8Array, start: number, end: number): number {
     const cursor = this.#cursor;
     let count = 0;
-    for (let at = start; at < end; ) {
+    for (let at = start; at < end;) {
       const tag = cursor.tag(bytes, at, end);
       const next = cursor.behind(bytes, tag, cursor.at, end);
       if (tag === 0x10) count++;

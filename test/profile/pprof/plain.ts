@@ -46,7 +46,8 @@ export function plainOfColumns(columns: ProfileColumns): PlainProfile {
   const locations = list(columns.locationCount, (row) => {
     const mapping = at(columns.locationMapping, row);
     const address =
-      (BigInt(at(columns.locationAddressHigh, row)) << 32n) | BigInt(at(columns.locationAddressLow, row));
+      (BigInt(at(columns.locationAddressHigh, row)) << 32n) |
+      BigInt(at(columns.locationAddressLow, row));
     const lines: string[] = [];
     for (
       let line = at(columns.locationLineStart, row);

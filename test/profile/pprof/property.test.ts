@@ -24,7 +24,10 @@ const ids = (maxLength: number): fc.Arbitrary<bigint[]> =>
 /** A valid profile as plain numbers. */
 const profile = fc
   .record({
-    texts: fc.array(fc.string({ unit: 'grapheme', maxLength: 200 }), { minLength: 1, maxLength: 300 }),
+    texts: fc.array(fc.string({ unit: 'grapheme', maxLength: 200 }), {
+      minLength: 1,
+      maxLength: 300,
+    }),
     mappingIds: ids(4),
     functionIds: ids(20),
     locationIds: ids(20),
@@ -34,8 +37,10 @@ const profile = fc
     const strings = ['', ...texts];
     const text = fc.nat(strings.length - 1).map(BigInt);
     const oneOf = (from: readonly bigint[]): fc.Arbitrary<bigint> => fc.constantFrom(...from);
-    const rows = <T>(of: readonly bigint[], row: (id: bigint) => fc.Arbitrary<T>): fc.Arbitrary<T[]> =>
-      fc.tuple(...of.map(row)) as fc.Arbitrary<T[]>;
+    const rows = <T>(
+      of: readonly bigint[],
+      row: (id: bigint) => fc.Arbitrary<T>,
+    ): fc.Arbitrary<T[]> => fc.tuple<T[]>(...of.map(row));
     const valueType = fc.record({ type: text, unit: text });
     return fc.record({
       stringTable: fc.constant(strings),
@@ -51,14 +56,22 @@ const profile = fc
         }),
       ),
       function: rows(functionIds, (own) =>
-        fc.record({ id: fc.constant(own), name: text, systemName: text, filename: text, startLine: line }),
+        fc.record({
+          id: fc.constant(own),
+          name: text,
+          systemName: text,
+          filename: text,
+          startLine: line,
+        }),
       ),
       location: rows(locationIds, (own) =>
         fc.record({
           id: fc.constant(own),
           mappingId: oneOf([0n, ...mappingIds]),
           address: int64.map((v) => BigInt.asUintN(64, v)),
-          line: fc.array(fc.record({ functionId: oneOf(functionIds), line, column: line }), { maxLength: 3 }),
+          line: fc.array(fc.record({ functionId: oneOf(functionIds), line, column: line }), {
+            maxLength: 3,
+          }),
           isFolded: fc.boolean(),
         }),
       ),
@@ -119,11 +132,13 @@ function shuffled(model: Model, choose: (below: number) => number): Uint8Array {
       (b) => b.packed(field, values.slice(cut)),
     ];
   };
-  const message = (field: number, queues: Write[][]): Write =>
+  const message =
+    (field: number, queues: Write[][]): Write =>
     (b) =>
       b.message(
         field,
-        (inner) => mix(inner, choose(8) === 0 ? [...queues, [(u): unknown => u.int(77, 1)]] : queues),
+        (inner) =>
+          mix(inner, choose(8) === 0 ? [...queues, [(u): unknown => u.int(77, 1)]] : queues),
         choose(8) === 0 ? 1 : 0,
       );
   const types = (field: number, type: { type: bigint; unit: bigint }): Write =>
@@ -145,7 +160,13 @@ function shuffled(model: Model, choose: (below: number) => number): Uint8Array {
       ]),
     ),
     model.mapping.map((m) =>
-      message(3, [int(1, m.id), int(2, m.memoryStart), int(5, m.filename), int(6, m.buildId), int(7, m.hasFunctions)]),
+      message(3, [
+        int(1, m.id),
+        int(2, m.memoryStart),
+        int(5, m.filename),
+        int(6, m.buildId),
+        int(7, m.hasFunctions),
+      ]),
     ),
     model.location.map((l) =>
       message(4, [
@@ -157,9 +178,19 @@ function shuffled(model: Model, choose: (below: number) => number): Uint8Array {
       ]),
     ),
     model.function.map((f) =>
-      message(5, [int(1, f.id), int(2, f.name), int(3, f.systemName), int(4, f.filename), int(5, f.startLine)]),
+      message(5, [
+        int(1, f.id),
+        int(2, f.name),
+        int(3, f.systemName),
+        int(4, f.filename),
+        int(5, f.startLine),
+      ]),
     ),
-    model.stringTable.map((text): Write => (inner) => inner.text(6, text)),
+    model.stringTable.map(
+      (text): Write =>
+        (inner) =>
+          inner.text(6, text),
+    ),
     int(9, model.timeNanos),
     int(10, model.durationNanos),
     [types(11, model.periodType)],
