@@ -146,7 +146,8 @@ export class ShardIngest {
     if (accepted.hasIdentity) {
       const hourMs = accepted.clientTimeMs === undefined ? 0 : floorTo(startMs, HOUR_MS);
       marker = markerKey(volume, hourMs, hex(identity));
-      if (await this.#storedBefore(accepted.clientTimeMs, hourMs, identity)) {
+      // No await for a fresh push: another one decoded meanwhile would cost decoding this one again.
+      if (!this.#isCovered(accepted.clientTimeMs) && (await this.#storedBefore(hourMs, identity))) {
         reservation.settle(true);
         this.counters.pushesDuplicate++;
         return { outcome: 'duplicate' };
@@ -191,16 +192,16 @@ export class ShardIngest {
   }
 
   /**
-   * Whether a marker says that the push was stored. Needed only where memory may not reach back: a
-   * push cannot have arrived before its own event time less what is allowed in the future.
+   * Whether the memory would know the push if it had been stored: it cannot have arrived before its
+   * own event time less what is allowed in the future.
    */
-  async #storedBefore(
-    clientTimeMs: number | undefined,
-    hourMs: number,
-    identity: Uint8Array,
-  ): Promise<boolean> {
+  #isCovered(clientTimeMs: number | undefined): boolean {
     const reach = this.#memory.horizonMs + this.#rules.futureMs;
-    if (clientTimeMs !== undefined && clientTimeMs > reach) return false;
+    return clientTimeMs !== undefined && clientTimeMs > reach;
+  }
+
+  /** Whether a marker says that the push was stored. */
+  async #storedBefore(hourMs: number, identity: Uint8Array): Promise<boolean> {
     const volumes = await this.#state.store.listVolumes('raw');
     const markers = volumes
       .filter((volume) => !Number.isNaN(parsePeriodName(volume.slice('raw/'.length))))

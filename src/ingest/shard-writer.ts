@@ -1,5 +1,6 @@
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
+import type { Reason } from '../base/errors.ts';
 import { HOUR_MS, floorTo } from '../base/time.ts';
 import { decodeFragment, decodeSection } from '../storage/fragment/decode.ts';
 import { encodeFragment } from '../storage/fragment/encode.ts';
@@ -163,7 +164,7 @@ export class ShardWriter {
       bytes = encodeFragment({ incarnation, seq, shard, arrivalHourMs, skipped, sections });
     } catch (thrown) {
       this.#skipped = [...skipped, seq];
-      fail(draft.waiters, TephraError.from(thrown));
+      this.#abandon(draft, TephraError.from(thrown));
       return;
     }
     const markers = draft.waiters.flatMap(({ item }) => item.marker ?? []);
@@ -214,23 +215,13 @@ export class ShardWriter {
     thrown: unknown,
   ): Promise<void> {
     const cause = TephraError.from(thrown);
-    this.#state.endEpochs();
     let tell = (_: boolean): void => {};
     const settled = new Promise<boolean>((resolve) => {
       tell = resolve;
     });
-    fail(
-      draft.waiters,
-      new WriteDoubtError(`the put of ${key} failed: ${cause.message}`, settled, cause),
-    );
-    // Rows of the ended epochs are in the slices of what collected behind it: it cannot be put.
-    for (const behind of this.#queue.splice(0)) {
-      fail(
-        behind.waiters,
-        new TephraError('write_unknown', 'the put before this one failed; nothing was stored'),
-      );
-    }
-    const present = await this.#isPresent(key);
+    const detail = `the put of ${key} failed: ${cause.message}`;
+    this.#abandon(draft, new WriteDoubtError(detail, settled, cause));
+    const present = !NOT_ATTEMPTED.has(cause.reason) && (await this.#isPresent(key));
     if (present) {
       this.#skipped = [];
       this.#land(bytes, scopes);
@@ -240,12 +231,29 @@ export class ShardWriter {
     tell(present);
   }
 
+  /**
+   * Fails a fragment and all that collected behind it, whose slices build on rows that it may have
+   * lost, and ends the epochs that gave out those rows.
+   */
+  #abandon(draft: Draft, error: TephraError): void {
+    this.#state.endEpochs();
+    fail(draft.waiters, error);
+    for (const behind of this.#queue.splice(0)) {
+      fail(
+        behind.waiters,
+        new TephraError('write_unknown', 'the put before this one failed; nothing was stored'),
+      );
+    }
+  }
+
   /** Asks until the store answers: it closes and reopens a volume whose write failed. */
   async #isPresent(key: string): Promise<boolean> {
     for (;;) {
       try {
         return (await this.#state.store.size(key)) !== null;
-      } catch {
+      } catch (thrown) {
+        // What is set aside answers nothing any more: no reader will ever see it there.
+        if (TephraError.from(thrown).reason === 'volume_quarantined') return false;
         // Not told is the doubt itself: nothing of this shard may be put before it is settled.
         await new Promise<void>((resolve) => {
           this.#timers.after(SETTLE_RETRY_MS, resolve);
@@ -258,6 +266,13 @@ export class ShardWriter {
 function fail(waiters: readonly Waiter[], error: TephraError): void {
   for (const { reject } of waiters) reject(error);
 }
+
+/** With these the store refused a put before it wrote a byte. */
+const NOT_ATTEMPTED: ReadonlySet<Reason> = new Set<Reason>([
+  'overloaded',
+  'draining',
+  'volume_quarantined',
+]);
 
 /** Pause between two questions to a store that does not answer. */
 const SETTLE_RETRY_MS = 100;
