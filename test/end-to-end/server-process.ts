@@ -1,0 +1,162 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Client, createClient } from '@connectrpc/connect';
+import { createConnectTransport } from '@connectrpc/connect-node';
+import { PusherService } from '../../src/gen/push/v1/push_pb.ts';
+import { QuerierService } from '../../src/gen/querier/v1/querier_pb.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+export const PROGRAM = join(ROOT, 'bin', 'tephra.cjs');
+const START_MS = 20_000;
+
+/** A program that ran to its end. */
+export interface Finished {
+  readonly code: number | null;
+  readonly out: Buffer;
+  readonly err: string;
+}
+
+/** The environment of the test without what configures Tephra. */
+export function cleanEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('TEPHRA_')),
+  );
+}
+
+/** Runs a program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  options: { readonly cwd?: string; readonly timeoutMs?: number } = {},
+): Promise<Finished> {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: cleanEnvironment(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: options.timeoutMs ?? 30_000,
+    killSignal: 'SIGKILL',
+  });
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { code, out: Buffer.concat(out), err: Buffer.concat(err).toString() };
+}
+
+/** Runs the command line of the built program. */
+export function tephra(...args: string[]): Promise<Finished> {
+  return run(process.execPath, [PROGRAM, ...args]);
+}
+
+/** A server in a process of its own, built from `dist/`, with three workers. */
+export class ServerProcess {
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** From the start of the process until `/ready` answered 200. */
+  readonly readyMs: number;
+  readonly pusher: Client<typeof PusherService>;
+  readonly querier: Client<typeof QuerierService>;
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<number | null>;
+
+  constructor(child: ChildProcess, exit: Promise<number | null>, address: string, readyMs: number) {
+    this.#child = child;
+    this.#exit = exit;
+    this.url = `http://${address}`;
+    this.port = Number(new URL(this.url).port);
+    this.pid = child.pid ?? 0;
+    this.readyMs = readyMs;
+    const transport = createConnectTransport({
+      baseUrl: this.url,
+      httpVersion: '1.1',
+      useBinaryFormat: true,
+    });
+    this.pusher = createClient(PusherService, transport);
+    this.querier = createClient(QuerierService, transport);
+  }
+
+  /** Ends the process, if it has not ended; resolves with its exit code, null where a signal killed it. */
+  async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.#exit;
+  }
+
+  /** The value of a counter of the engine, once the jobs have published it. */
+  async engineCounter(name: string): Promise<number | undefined> {
+    const text = await (await fetch(`${this.url}/metrics`)).text();
+    const line = text.split('\n').find((row) => row.startsWith(`tephra_engine{counter="${name}"}`));
+    return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(' ')));
+  }
+}
+
+/** Starts servers for one test file, and ends those that are left. */
+export class Servers {
+  readonly #folder = mkdtempSync(join(tmpdir(), 'tephra-end-to-end-'));
+  readonly #started: ServerProcess[] = [];
+
+  /** A path in a folder that goes with the test file. */
+  path(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /** Starts a server on a directory in this folder; rejects with its output if it ends first. */
+  async start(directory: string, ...flags: string[]): Promise<ServerProcess> {
+    const args = ['serve', '--data-dir', this.path(directory), '--workers', '3'];
+    if (!flags.includes('--listen')) args.push('--listen', '127.0.0.1:0');
+    const startedMs = performance.now();
+    const child = spawn(process.execPath, [PROGRAM, ...args, ...flags], {
+      cwd: this.#folder,
+      env: cleanEnvironment(),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    const exit = once(child, 'exit').then(([code]) => code as number | null);
+    const address = await addressOf(child, exit);
+    const ready = await fetch(`http://${address}/ready`);
+    await ready.arrayBuffer();
+    if (ready.status !== 200) throw new Error(`/ready answered ${ready.status}`);
+    const server = new ServerProcess(child, exit, address, performance.now() - startedMs);
+    this.#started.push(server);
+    return server;
+  }
+
+  /** Ends every server and removes the folder. */
+  async end(): Promise<void> {
+    await Promise.all(this.#started.map((server) => server.stop('SIGKILL')));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
+
+/** The address in the log line that says `listening`; output is read on, so that no pipe fills. */
+function addressOf(child: ChildProcess, exit: Promise<number | null>): Promise<string> {
+  const said: string[] = [];
+  return new Promise((resolve, reject) => {
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new Error(`the server ${why}:\n${said.join('\n')}`));
+    };
+    const timer = setTimeout(() => fail(`was not ready in ${START_MS} ms`), START_MS);
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on('line', (line) => {
+        said.push(line);
+        const address = /"address":"([^"]+)".*"msg":"listening"/.exec(line)?.[1];
+        if (address === undefined) return;
+        clearTimeout(timer);
+        resolve(address);
+      });
+    }
+    exit.then((code) => fail(`ended with code ${code}`)).catch(reject);
+  });
+}
+
+/** Writes a figure below the results. */
+export function tell(line: string): void {
+  process.stdout.write(`  ${line}\n`);
+}
