@@ -1,3 +1,4 @@
+import { assert } from '../base/assert.ts';
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import type { Reason } from '../base/errors.ts';
@@ -185,8 +186,7 @@ export class ShardWriter {
     this.#state.land(fragment.incarnation, fragment.seq);
     for (const entry of fragment.sections) {
       const scope = scopes.get(entry.epoch);
-      if (scope === undefined)
-        throw new TephraError('internal', `no scope of epoch ${entry.epoch}`);
+      assert(scope !== undefined, `no scope of epoch ${entry.epoch}`);
       this.#state.head.add({
         incarnation: fragment.incarnation,
         seq: fragment.seq,
