@@ -41,7 +41,7 @@ export class HeaderReader {
     const strings = scan.rows[FIELD.string] as number;
     const types: ValueType[] = [];
     for (let at = scan.from[FIELD.sampleType] as number; at < to;) {
-      if (isShortValueType(bytes, at, to, strings)) {
+      if (isShortValueType(bytes, at, to, strings, SAMPLE_TYPE_TAG)) {
         const type = this.#text(bytes, bytes[at + 3] as number);
         types.push({ type, unit: this.#text(bytes, bytes[at + 5] as number) });
         at += 6;
@@ -57,8 +57,14 @@ export class HeaderReader {
 
   /** The type of the period; empty texts if absent. */
   periodType(bytes: Uint8Array, scan: PprofScan): ValueType {
-    if (scan.periodTypeTo === 0) return NO_VALUE_TYPE;
-    return this.#valueType(bytes, scan.periodTypeFrom, scan.periodTypeTo, TAG.periodType, scan);
+    const { periodTypeFrom: from, periodTypeTo: to } = scan;
+    if (to === 0) return NO_VALUE_TYPE;
+    const strings = scan.rows[FIELD.string] as number;
+    if (to - from === 6 && isShortValueType(bytes, from, to, strings, TAG.periodType)) {
+      const type = this.#text(bytes, bytes[from + 3] as number);
+      return { type, unit: this.#text(bytes, bytes[from + 5] as number) };
+    }
+    return this.#valueType(bytes, from, to, TAG.periodType, scan);
   }
 
   /**
@@ -157,12 +163,18 @@ export class HeaderReader {
   }
 }
 
-/** Whether at `at` lies `0a 04 08 type 10 unit`, as nearly all writers have it, with good indices. */
-function isShortValueType(bytes: Uint8Array, at: number, to: number, strings: number): boolean {
+/** Whether at `at` lies `tag 04 08 type 10 unit`, as nearly all writers have it, with good indices. */
+function isShortValueType(
+  bytes: Uint8Array,
+  at: number,
+  to: number,
+  strings: number,
+  tag: number,
+): boolean {
   const indicesEnd = Math.min(strings, 0x80);
   return (
     at + 6 <= to &&
-    bytes[at] === SAMPLE_TYPE_TAG &&
+    bytes[at] === tag &&
     bytes[at + 1] === 4 &&
     bytes[at + 2] === 0x08 &&
     (bytes[at + 3] as number) < indicesEnd &&
