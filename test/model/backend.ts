@@ -81,7 +81,8 @@ export class MemoryBackend implements Backend {
       faults: (operation, key) => this.#fate(operation, key),
       scheduler: () => (dice.chance(10) ? quickTimers.yield() : Promise.resolve()),
     });
-    return engineOver(this.#store, this.#options, () => ++this.#incarnation);
+    const store = answeringLate(this.#store, dice);
+    return engineOver(store, this.#options, () => ++this.#incarnation);
   }
 
   async stop(engine: ShardedEngine): Promise<void> {
@@ -150,6 +151,23 @@ export class LevelBackend implements Backend {
     await this.#store?.close();
     if (this.#path !== undefined) await rm(this.#path, { recursive: true, force: true });
   }
+}
+
+/** Some answers come a while after the effect: others may act in between. */
+function answeringLate(inner: BlobStore, dice: Dice): BlobStore {
+  return new Proxy(inner, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return async (...args: unknown[]) => {
+        const answer: unknown = await value.apply(target, args);
+        if (dice.chance(10)) {
+          for (let turns = dice.whole(1, 3); turns > 0; turns--) await quickTimers.yield();
+        }
+        return answer;
+      };
+    },
+  });
 }
 
 interface Seal {

@@ -145,14 +145,15 @@ export class PushMaker {
     const pool = this.#pool(service);
     const spans = dice.chance(15);
     const threads = dice.chance(15);
+    const shadows = dice.chance(5);
     const huge = dice.chance(3);
     const samples: ModelSample[] = [];
     const seen = new Set<string>();
     const sample = (frames: readonly ModelFrame[], count: number): void => {
       const labels: Label[] = [];
       if (threads) labels.push(['thread', dice.pick(['main', 'gc'])]);
-      // A label that the series has already: the series' own value wins.
-      if (threads && dice.chance(30)) labels.push(['env', 'sample']);
+      // A label that the series may have already: the series' own value wins.
+      if (shadows) labels.push(['env', 'sample']);
       const key = JSON.stringify(labels);
       if (spans && dice.chance(60)) labels.push(['span_id', dice.hex(16)]);
       if (spans && dice.chance(20)) labels.push(['trace_id', dice.hex(32)]);

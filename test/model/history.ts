@@ -14,6 +14,8 @@ import { Reference, selectorText, type ModelLabels, type ModelMerge } from './re
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+/** Real time for one operation; all of them take milliseconds. */
+const STUCK_MS = 20_000;
 
 /** What a history is run with. */
 export interface HistoryOptions {
@@ -119,10 +121,10 @@ class History {
   async run(): Promise<void> {
     this.#engine = await this.#backend.open();
     const operations = this.#dice.whole(60, 80);
-    for (let i = 0; i < operations; i++) await this.#operation();
+    for (let i = 0; i < operations; i++) await soon(this.#operation());
     if (this.#dice.chance(30)) await this.#reopen();
-    await this.#settle();
-    await this.#askEverything();
+    await soon(this.#settle());
+    await soon(this.#askEverything());
   }
 
   async end(): Promise<void> {
@@ -541,6 +543,19 @@ class History {
     const text = `${what} ${mergeText(merge)}`;
     this.#note(text);
     return text;
+  }
+}
+
+/** A promise that nobody settles is a finding like any other. */
+async function soon<T>(work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const stuck = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`nothing came within ${STUCK_MS} ms`)), STUCK_MS);
+  });
+  try {
+    return await Promise.race([work, stuck]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -80,7 +80,7 @@ export const MUTATIONS = [
     name: 'a put that failed but landed is taken for absent',
     file: 'src/ingest/shard-writer.ts',
     find: 'if (present) {',
-    replace: 'if (present && skipped === undefined) {',
+    replace: 'if (present && seq < 0) {',
   },
   {
     name: 'an unknown swap of the root is taken for a success',

@@ -13,7 +13,7 @@ import { MUTATIONS } from './list.mjs';
 
 const ROOT = new URL('../../../', import.meta.url).pathname;
 /** Histories that a mutation has to be found in. */
-const HISTORIES = process.env.TEPHRA_HISTORIES ?? '400';
+const HISTORIES = process.env.TEPHRA_HISTORIES ?? '200';
 
 const words = process.argv.slice(2);
 const chosen = MUTATIONS.filter(
@@ -65,11 +65,12 @@ function runModel(histories) {
       '-t',
       'over the memory store',
       '--forceExit',
+      '--reporters=default',
     ],
     {
       cwd: copy,
       encoding: 'utf8',
-      env: { ...process.env, TEPHRA_HISTORIES: histories, TEPHRA_MODEL: 'memory' },
+      env: { ...process.env, TEPHRA_HISTORIES: histories },
       timeout: 600_000,
     },
   );
