@@ -116,7 +116,7 @@ export class Servers {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const exit = once(child, 'exit').then(([code]) => code as number | null);
-    const address = await addressOf(child, exit);
+    const address = (await addressOf(child, exit)).replace('0.0.0.0', '127.0.0.1');
     const ready = await fetch(`http://${address}/ready`);
     await ready.arrayBuffer();
     if (ready.status !== 200) throw new Error(`/ready answered ${ready.status}`);

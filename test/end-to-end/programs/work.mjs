@@ -18,7 +18,8 @@ function hashOnce(bytes) {
 
 /** Memory that stays in use. */
 export function keepObjects(count) {
-  for (let i = 0; i < count; i++)
+  for (let i = 0; i < count; i++) {
     kept.push({ index: i, text: `object ${i}`, list: [i, i + 1, i + 2] });
+  }
   return kept.length;
 }
