@@ -72,9 +72,10 @@ export class PushMaker {
     this.#dice = dice;
   }
 
-  /** A push that arrives at `nowMs`. */
-  make(tenant: string, nowMs: number): SentPush {
+  /** A push that arrives at `nowMs`, or a little earlier: pushes overtake each other on the way. */
+  make(tenant: string, atMs: number): SentPush {
     const dice = this.#dice;
+    const nowMs = atMs - (dice.chance(15) ? dice.whole(1, 3_000) : 0);
     const service = dice.pick(SERVICES);
     const kind = dice.pick(KINDS);
     const labels = this.#labels(kind.name, service);

@@ -179,15 +179,18 @@ class History {
 
   #advance(): void {
     const dice = this.#dice;
-    const kind = dice.weighted({ seconds: 20, minutes: 50, hours: 25, many: 5 });
+    const kind = dice.weighted({ seconds: 20, minutes: 40, border: 12, hours: 23, many: 5 });
     const byMs =
       kind === 'seconds'
         ? dice.whole(0, 59_999)
         : kind === 'minutes'
           ? dice.whole(1, 20) * MINUTE_MS
-          : kind === 'hours'
-            ? dice.whole(30, 150) * MINUTE_MS
-            : dice.whole(3, 8) * HOUR_MS;
+          : kind === 'border'
+            ? // Just past an hour: what arrived before belongs to another, and every sixth to another volume.
+              HOUR_MS - (this.#nowMs % HOUR_MS) + dice.whole(0, 2_000)
+            : kind === 'hours'
+              ? dice.whole(30, 150) * MINUTE_MS
+              : dice.whole(3, 8) * HOUR_MS;
     const forwardMs = Math.min(byMs, this.#leftMs);
     this.#leftMs -= forwardMs;
     this.#nowMs += forwardMs;

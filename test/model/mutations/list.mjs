@@ -110,8 +110,8 @@ export const MUTATIONS = [
   {
     name: 'what a root counts comes back into the head at restart, and into no question',
     file: 'src/storage/shard/recover.ts',
-    find: 'if (root.dropped || isAbsorbed(root, fragment.incarnation, fragment.seq)) continue;',
-    replace: 'if (root.dropped || !isAbsorbed(root, fragment.incarnation, fragment.seq)) continue;',
+    find: 'if (root.dropped || isAbsorbed(root, view.incarnation, view.seq)) continue;',
+    replace: 'if (root.dropped || !isAbsorbed(root, view.incarnation, view.seq)) continue;',
   },
   {
     name: 'the end of a range is exclusive',
