@@ -1,0 +1,5 @@
+import type { Campaign } from './campaign.ts';
+import { simulation } from './simulation/campaign.ts';
+
+/** Every campaign, in the order in which `all` runs them. */
+export const CAMPAIGNS: readonly Campaign[] = [simulation];

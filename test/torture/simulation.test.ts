@@ -1,0 +1,4 @@
+import { shortForm } from './short-form.ts';
+import { simulation } from './simulation/campaign.ts';
+
+shortForm(simulation);
