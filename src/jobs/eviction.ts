@@ -28,8 +28,8 @@ export function evictDictionaries(states: readonly ShardState[], bytesMax: numbe
     const scope = state.scopes.get(key);
     if (scope?.dictionary === canonical.dictionary) state.scopes.delete(key);
     // What the head still holds is freed by absorb, not here.
-    if (!state.dictionaries().has(canonical.dictionary))
-      bytes -= canonical.dictionary.bytesInMemory;
+    const { dictionary } = canonical;
+    if (!state.dictionaries().has(dictionary)) bytes -= dictionary.bytesInMemory;
     evicted++;
   }
   return evicted;
