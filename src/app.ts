@@ -1,4 +1,5 @@
 import type { Clock, Timers } from './base/clock.ts';
+import { isErrorLike, TephraError } from './base/errors.ts';
 import type { FileSystem } from './base/file-system.ts';
 import type { Logger } from './base/logger.ts';
 import type { Metrics } from './base/metrics.ts';
@@ -6,6 +7,7 @@ import type { Random } from './base/random.ts';
 import { defaultWorkers } from './config/cores.ts';
 import type { Config } from './config/schema.ts';
 import { formatAddress, type ListenAddress } from './config/values.ts';
+import type { TlsIdentity } from './server/port.ts';
 import { startServer, type RunningServer } from './server/server.ts';
 import { createEngine } from './shards/create-engine.ts';
 import type { Engine } from './shards/engine.ts';
@@ -32,6 +34,8 @@ export interface App {
   readonly dataDir: string;
   readonly workers: number;
   readonly engine: Engine;
+  /** Reads the certificate again; without TLS, nothing. Throws `invalid_configuration`. */
+  reloadTls(): Promise<void>;
   /** Finishes what was accepted, makes it durable and lets go of the directory. Idempotent. */
   stop(): Promise<void>;
 }
@@ -70,6 +74,12 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       dataDir: directory.path,
       workers,
       engine,
+      async reloadTls() {
+        const identity = await readTls(config, deps.fs);
+        if (identity === undefined) return;
+        server.setTls(identity);
+        logger.info('the certificate was read again');
+      },
       stop: () => (stopped ??= inOrder(undo)),
     };
   } catch (error) {
@@ -120,10 +130,18 @@ function openEngine(
   });
 }
 
-function openServer(config: Config, deps: AppDeps, engine: Engine): Promise<RunningServer> {
+async function openServer(config: Config, deps: AppDeps, engine: Engine): Promise<RunningServer> {
   const { clock, timers, logger, metrics } = deps;
   return startServer({
     engine,
+    tls: await readTls(config, deps.fs),
+    pathPrefix: config.pathPrefix,
+    corsOrigins: config.corsOrigins,
+    admission: {
+      connectionsMax: config.maxConnections,
+      connectionsPerAddressMax: config.maxConnectionsPerAddress,
+      connectionRateMax: config.maxConnectionRate,
+    },
     listen: config.listen,
     clock,
     timers,
@@ -132,6 +150,21 @@ function openServer(config: Config, deps: AppDeps, engine: Engine): Promise<Runn
     bodyBytesMax: config.maxBody,
     inFlightBytesMax: config.maxInFlight,
   });
+}
+
+/** The certificate and its key, undefined without TLS. Throws `invalid_configuration`. */
+async function readTls(config: Config, fs: FileSystem): Promise<TlsIdentity | undefined> {
+  const { tlsCert, tlsKey } = config;
+  if (tlsCert === undefined || tlsKey === undefined) return undefined;
+  const read = async (path: string): Promise<string> => {
+    try {
+      return Buffer.from(await fs.readFile(path)).toString();
+    } catch (error) {
+      const text = isErrorLike(error) ? error.message : String(error);
+      throw new TephraError('invalid_configuration', `TLS: ${text}`);
+    }
+  };
+  return { cert: await read(tlsCert), key: await read(tlsKey) };
 }
 
 /** Runs the jobs that are due, again and again, never two runs at once. */

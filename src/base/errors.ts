@@ -86,6 +86,15 @@ export const ERRORS = {
   sample_labels_limit: tooBig('a sample has more labels than the limit'),
   decompressed_size: tooBig('the decompressed profile is larger than the limit'),
   body_size_limit: tooBig('the request body is larger than the limit'),
+  header_too_large: invalid('the headers are more or larger than the limit', 431),
+  url_too_long: invalid('the URL is longer than the limit', 414),
+  too_many_parameters: invalid('the URL has more query parameters than the limit'),
+  request_timeout: {
+    status: 'deadline_exceeded',
+    http: 408,
+    retry: true,
+    means: 'the request did not arrive in time',
+  },
   // Labels and series.
   missing_labels: invalid('a required label is missing'),
   invalid_label_name: invalid('a label name is empty or has characters that are not allowed'),

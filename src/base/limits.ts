@@ -90,6 +90,11 @@ export const LIMITS = {
   /** After the disk was full, writes start again at this much space: two logs and their tables. */
   diskFreeBytesMin: 64 * MIB,
 
+  /** Room kept for opening and ending on a full disk: two logs of the hot volumes and a table. */
+  ballastBytes: 64 * MIB,
+  /** Bytes a second that the scrub reads: a volume of a day in about an hour. */
+  scrubBytesPerSecond: 1 * MIB,
+
   /** Budgets of memory: all workers together. */
   dictionaryBytes: 256 * MIB,
   headBytes: 64 * MIB,
@@ -112,8 +117,38 @@ export const LIMITS = {
   requestTimeoutMs: 30_000,
   /** Idle HTTP/1.1 connections are kept longer than load balancers keep theirs (60 s). */
   keepAliveTimeoutMs: 65_000,
+  /** A socket over which nothing moved in either direction; longer than any query may take. */
+  socketIdleTimeoutMs: 120_000,
+  /** A TLS handshake. */
+  handshakeTimeoutMs: 10_000,
+  /** An HTTP/2 stream over which nothing moved: a body that stops, an answer that nobody reads. */
+  streamStallMs: 60_000,
+  /** The longest life of an HTTP/2 stream with a single answer, at whatever pace it is read. */
+  streamLifeMs: 10 * 60_000,
+  /** An HTTP/2 connection is pinged at this interval and ended if no answer comes in time. */
+  pingIntervalMs: 60_000,
+  pingTimeoutMs: 20_000,
+  /** An HTTP/2 connection without a stream, and one of any kind (then its streams may still end). */
+  connectionIdleMs: 5 * 60_000,
+  connectionAgeMs: 30 * 60_000,
+  connectionAgeGraceMs: 60_000,
+  /** Sockets at once, and those of one address. */
+  connectionsMax: 1_024,
+  connectionsPerAddressMax: 256,
+  /** New sockets of one address in a second; twice as many at the first. */
+  connectionRateMax: 200,
   headerBytesMax: 16 * KIB,
   headersMax: 100,
+  urlBytesMax: 8 * KIB,
+  /** Levels of braces and brackets in a JSON body; no message has ten. */
+  jsonDepthMax: 64,
+  /** Bytes of answers that clients have not taken yet; a query waits for room, then is refused. */
+  answerBytes: 256 * MIB,
+  /** An answer must be taken within this time and what its bytes need at the rate below. */
+  answerGraceMs: 30_000,
+  answerBytesPerSecondMin: 64 * KIB,
+  /** Answers smaller than this are not worth compressing. */
+  compressBytesMin: 1 * KIB,
   /** Bytes of a refused body that are read and dropped, so that the client sees the answer. */
   discardBytesMax: 16 * MIB,
   queryParametersMax: 100,
@@ -127,6 +162,20 @@ export const LIMITS = {
   flameGraphNodesDefault: 8_192,
   flameGraphNodesMax: 1_048_576,
   pointsPerSeriesMax: 11_000,
+  /** Trees of one worker that clients read in chunks; each is held until it is read. */
+  openTreesMax: 16,
+  /** Bytes of one chunk of a tree, about. */
+  treeChunkBytes: 256 * KIB,
+  /** Time after which a tree whose reader does not come back is forgotten. */
+  openTreeIdleMs: 60_000,
+  /** Functions of a graph for people, unless a query says otherwise. */
+  dotNodesDefault: 100,
+  /** Ids of profiles, spans or traces in one query. */
+  idsPerQueryMax: 1_000,
+  /** Function names of a call site. */
+  callSiteFramesMax: 1_024,
+  /** Exemplars that one host looks up for a timeline, the largest first. */
+  exemplarsMax: 2_000,
   selectorBytesMax: 8 * KIB,
   matchersMax: 100,
   regexBytesMax: 512,

@@ -21,6 +21,8 @@ export interface Metrics {
   readonly requestSeconds: Histogram<'method'>;
   /** Bytes of requests held at this moment. */
   readonly inFlightBytes: Gauge;
+  /** Bytes of answers that clients have not taken yet. */
+  readonly answerBytes: Gauge;
   /** Sockets by what the sniffer saw: `h1`, `h2`, `closed` (left or timed out). */
   readonly connections: Counter<'protocol'>;
   /** Runs of the jobs' clock by outcome (`ok`, `failed`). */
@@ -68,6 +70,11 @@ export function createMetrics(): Metrics {
     inFlightBytes: new Gauge({
       name: 'tephra_in_flight_bytes',
       help: 'Bytes of requests held at this moment.',
+      registers,
+    }),
+    answerBytes: new Gauge({
+      name: 'tephra_answer_bytes',
+      help: 'Bytes of answers that clients have not taken yet.',
       registers,
     }),
     connections: new Counter({

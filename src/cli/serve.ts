@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Option, type Command } from 'commander';
+import type { App } from '../app.ts';
 import { systemClock, systemTimers } from '../base/clock.ts';
 import { isErrorLike, TephraError } from '../base/errors.ts';
 import { systemFileSystem } from '../base/file-system.ts';
@@ -72,7 +73,7 @@ async function serve(options: Record<string, unknown>, io: CliIo): Promise<numbe
 }
 
 /** Waits for a signal, or for a bug that nobody caught; resolves with the exit code. */
-function untilStopped(app: { stop(): Promise<void> }, logger: Logger): Promise<number> {
+function untilStopped(app: Pick<App, 'stop' | 'reloadTls'>, logger: Logger): Promise<number> {
   return new Promise((resolve) => {
     let stopping = false;
     const stop = (why: string, exitCode: number): void => {
@@ -93,6 +94,11 @@ function untilStopped(app: { stop(): Promise<void> }, logger: Logger): Promise<n
         },
       );
     };
+    process.on('SIGHUP', () => {
+      app.reloadTls().catch((error: unknown) => {
+        logger.error('the certificate stays as it was', { detail: String(error) });
+      });
+    });
     process.on('SIGTERM', () => stop('SIGTERM', EXIT.done));
     process.on('SIGINT', () => stop('SIGINT', EXIT.done));
     const bug = (kind: string, error: unknown): void => {

@@ -52,6 +52,9 @@ export function loadConfig(sources: ConfigSources): Config {
     });
     throw new TephraError('invalid_configuration', wrong.join('; '));
   }
+  if ((result.data.tlsCert === undefined) !== (result.data.tlsKey === undefined)) {
+    throw new TephraError('invalid_configuration', '--tls-cert and --tls-key belong together');
+  }
   refuseInsecureListen(result.data);
   return result.data;
 }

@@ -4,12 +4,15 @@ import { DAY_MS, HOUR_MS, SECOND_MS } from '../base/time.ts';
 import {
   byteSize,
   choice,
+  count,
   duration,
   formatBytes,
   formatDuration,
   listenAddress,
+  origins,
   path,
   truth,
+  urlPrefix,
   wholeNumber,
 } from './values.ts';
 
@@ -44,6 +47,27 @@ export const configSchema = z.strictObject({
   dataDir: setting(path(), './data', {
     value: 'DIR',
     description: 'Where everything is stored; made at the first start',
+  }),
+  tlsCert: setting(path().optional(), undefined, {
+    value: 'FILE',
+    shownDefault: 'none, plain text',
+    description:
+      'Certificate chain in PEM; with `tlsKey` the port speaks TLS only. Read again on SIGHUP',
+  }),
+  tlsKey: setting(path().optional(), undefined, {
+    value: 'FILE',
+    shownDefault: 'none, plain text',
+    description: 'Private key of `tlsCert` in PEM',
+  }),
+  pathPrefix: setting(urlPrefix(), '/', {
+    value: 'PATH',
+    description:
+      'Path under which everything is served, for a proxy that does not strip it: `/tephra`. gRPC over HTTP/2 has no prefix, its clients cannot send one',
+  }),
+  corsOrigins: setting(origins(), 'none', {
+    value: 'ORIGINS',
+    description:
+      'Origins whose pages may call the server from a browser, separated by commas: `https://grafana.example`; `*` is any, `none` is none',
   }),
   workers: setting(wholeNumber(0, 256).optional(), undefined, {
     value: 'COUNT',
@@ -82,6 +106,19 @@ export const configSchema = z.strictObject({
     value: 'SIZE',
     description:
       'Bytes of requests that are held at once; further requests wait two seconds and are then refused',
+  }),
+  maxConnections: setting(count(), String(LIMITS.connectionsMax), {
+    value: 'COUNT',
+    description: 'Sockets that are open at once; more are closed at once',
+  }),
+  maxConnectionsPerAddress: setting(count(), String(LIMITS.connectionsPerAddressMax), {
+    value: 'COUNT',
+    description:
+      'Open sockets of one address. A proxy in front of many clients is one address: raise it there',
+  }),
+  maxConnectionRate: setting(count(), String(LIMITS.connectionRateMax), {
+    value: 'COUNT',
+    description: 'New sockets of one address in a second, with twice as many at the first',
   }),
   drainTimeout: setting(duration(0), formatDuration(20 * SECOND_MS), {
     value: 'DURATION',

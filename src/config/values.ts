@@ -74,6 +74,36 @@ export function wholeNumber(min: number, max: number): z.ZodType<number, unknown
   });
 }
 
+/** A whole number from 1, or `unlimited`. */
+export function count(): z.ZodType<number, unknown> {
+  return parsed(`a whole number from 1, or ${UNLIMITED}`, (raw) => {
+    if (raw === UNLIMITED) return Number.POSITIVE_INFINITY;
+    const text = typeof raw === 'number' ? String(raw) : raw;
+    return typeof text === 'string' && /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
+  });
+}
+
+/** A path in a URL, with or without slashes at its ends; read as `/a/b`, or '' for the root. */
+export function urlPrefix(): z.ZodType<string, unknown> {
+  return parsed('a path such as /tephra', (raw) => {
+    const inner = typeof raw === 'string' ? raw.replaceAll(/^\/|\/$/g, '') : undefined;
+    if (inner === '') return '';
+    return inner !== undefined && /^[\w.~-]+(\/[\w.~-]+)*$/.test(inner) ? `/${inner}` : undefined;
+  });
+}
+
+/** Origins of web pages, separated by commas; `*` = any, `none` = none. */
+export function origins(): z.ZodType<readonly string[], unknown> {
+  return parsed('origins such as https://grafana.example, * or none', (raw) => {
+    if (raw === 'none' || raw === '') return [];
+    if (typeof raw !== 'string') return undefined;
+    const list = raw.split(',').map((origin) => origin.trim());
+    return list.every((origin) => origin === '*' || /^https?:\/\/[\w.:[\]-]+$/.test(origin))
+      ? list
+      : undefined;
+  });
+}
+
 /** True or false. */
 export function truth(): z.ZodType<boolean, unknown> {
   return parsed('true or false', (raw) => {

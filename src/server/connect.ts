@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { DescMethodUnary, Message } from '@bufbuild/protobuf';
-import { fromBinary } from '@bufbuild/protobuf';
+import type { Message } from '@bufbuild/protobuf';
 import {
   createConnectRouter,
   createContextKey,
@@ -15,51 +14,73 @@ import {
   universalRequestFromNodeRequest,
   universalResponseToNodeResponse,
 } from '@connectrpc/connect-node';
-import { isErrorLike, TephraError } from '../base/errors.ts';
-import { inflateBody, readBody } from './body.ts';
+import { TephraError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { holdAnswer } from './answer.ts';
+import { discardBody, readBody, type BodyRules } from './body.ts';
 import type { Credits, Hold } from './credits.ts';
 import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
-import type { RpcMethod } from './rpc/method.ts';
-import { callContext, observed, runMethod, type RunDeps } from './rpc/run.ts';
-import { sendError } from './send-error.ts';
+import { isStream, type AnyRpc, type Reply, type RpcMethod } from './rpc/method.ts';
+import { callContext, observed, runMethod, runStream, type RunDeps } from './rpc/run.ts';
+import {
+  checkJsonDepth,
+  decodeMessage,
+  envelopeOf,
+  messageOf,
+  rpcFormat,
+  type RpcFormat,
+} from './rpc-body.ts';
+import { sendRpcError } from './send-error.ts';
 import { connectHttpStatus, toConnectError } from './status.ts';
 
 /** What Connect needs to serve. */
-export interface ConnectDeps extends RunDeps {
-  readonly methods: readonly RpcMethod[];
-  readonly credits: Credits;
-  readonly bodyBytesMax: number;
+export interface ConnectDeps extends RunDeps, BodyRules {
+  readonly methods: readonly AnyRpc[];
+  /** Bytes of answers that clients have not taken. */
+  readonly answers: Credits;
 }
 
 /** Serves the request if its path is that of a method; returns false if it is not. */
 export type ConnectHandler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
-/** The request, where the edge has decoded it already. */
-const DECODED = createContextKey<Message | undefined>(undefined);
+/** What the edge has made of the request already: the message, or why it is refused. */
+const READ = createContextKey<Message | TephraError | undefined>(undefined);
 
+/** Whether this method's body over the limit is 413: the client's fault, and for ever. */
 const PUSH = 'push.v1.PusherService/Push';
 
 type UniversalHandler = ConnectRouter['handlers'][number];
 
 /**
- * Connect unary over HTTP/1.1 and HTTP/2, binary and JSON, by Connect-ES. The edge reads the body
- * itself: so it holds credits while it reads, answers 413 where clients expect it, and tells bytes
- * that do not decode (`invalid_argument`) from our own faults, which the library calls `internal`
- * both.
+ * Connect, gRPC-Web and gRPC by Connect-ES, binary and JSON, over HTTP/1.1; over HTTP/2 all but gRPC.
+ * The edge reads the body itself: so it holds credits while it reads, answers 413 where clients
+ * expect it, and tells bytes that do not decode (`invalid_argument`) from our own faults, which the
+ * library calls `internal` both.
  */
 export function createConnectHandler(deps: ConnectDeps): ConnectHandler {
   const router = createConnectRouter({
-    connect: true,
-    grpc: false,
-    grpcWeb: false,
     acceptCompression: [compressionGzip],
+    compressMinBytes: LIMITS.compressBytesMin,
     readMaxBytes: 2 * deps.bodyBytesMax,
   });
-  const byPath = new Map<string, { method: RpcMethod; handler: UniversalHandler }>();
+  const byPath = new Map<string, { method: AnyRpc; handler: UniversalHandler }>();
   for (const method of deps.methods) {
-    router.rpc(method.desc, (request: Message, context: HandlerContext) =>
-      answer(method, context.values.get(DECODED) ?? request, context, deps),
-    );
+    if (isStream(method)) {
+      router.rpc(method.desc, async function* answers(request: Message, context: HandlerContext) {
+        const call = callContext(deps.clock, context.requestHeader.get('accept'), context.signal);
+        try {
+          for await (const reply of runStream(method, () => readOf(context, request), call, deps)) {
+            yield shapeOf(method, reply, context);
+          }
+        } catch (thrown) {
+          throw toConnectError(TephraError.from(thrown));
+        }
+      });
+    } else {
+      router.rpc(method.desc, (request: Message, context: HandlerContext) =>
+        answer(method, request, context, deps),
+      );
+    }
     const handler = router.handlers.at(-1);
     if (handler !== undefined) byPath.set(handler.requestPath, { method, handler });
   }
@@ -81,66 +102,85 @@ async function answer(
   context: HandlerContext,
   deps: ConnectDeps,
 ): Promise<Message> {
-  const call = callContext(deps.clock, context.requestHeader.get('accept'));
+  const call = callContext(deps.clock, context.requestHeader.get('accept'), context.signal);
   try {
-    const reply = await runMethod(method, () => request, call, deps, context.signal);
+    const reply = await runMethod(method, () => readOf(context, request), call, deps);
     for (const [name, value] of Object.entries(replyNotes(reply))) {
       context.responseHeader.set(name, value);
     }
-    return isJson(context.requestHeader.get('content-type'))
-      ? replyMessage(method.desc.output, reply)
-      : replyCarrier(method.desc.output, reply);
+    return shapeOf(method, reply, context);
   } catch (thrown) {
     throw toConnectError(TephraError.from(thrown));
   }
 }
 
+/** The message that the edge has read, else what the library has. Throws the edge's refusal. */
+function readOf(context: HandlerContext, request: Message): Message {
+  const read = context.values.get(READ);
+  if (read instanceof TephraError) throw read;
+  return read ?? request;
+}
+
+function shapeOf(
+  method: AnyRpc,
+  reply: Reply<AnyRpc['desc']['output']>,
+  context: HandlerContext,
+): Message {
+  return rpcFormat(context.requestHeader.get('content-type'))?.json === true
+    ? replyMessage(method.desc.output, reply)
+    : replyCarrier(method.desc.output, reply);
+}
+
 async function serve(
   request: IncomingMessage,
   response: ServerResponse,
-  method: RpcMethod,
+  method: AnyRpc,
   handler: UniversalHandler,
   deps: ConnectDeps,
 ): Promise<void> {
   let result: UniversalServerResponse;
+  const held = holdAnswer(response, deps);
   try {
+    if (method.name !== PUSH) await held.room();
     result = await invoke(request, response, method, handler, deps);
   } catch (thrown) {
     const error = TephraError.from(thrown);
     await observed(method.name, deps, () => Promise.reject(error)).catch(() => {});
-    refuse(request, response, method, error);
+    sendRpcError(request, response, error, httpStatus(error));
     return;
   }
-  await universalResponseToNodeResponse(result, response);
+  const { body } = result;
+  const counted = body === undefined ? result : { ...result, body: held.counted(body) };
+  await universalResponseToNodeResponse(counted, response);
 }
 
 /** Reads the request and runs the method. The credits end here: an answer is not a request. */
 async function invoke(
   request: IncomingMessage,
   response: ServerResponse,
-  method: RpcMethod,
+  method: AnyRpc,
   handler: UniversalHandler,
   deps: ConnectDeps,
 ): Promise<UniversalServerResponse> {
   const values = createContextValues();
   const universal = universalRequest(request, response, values);
   const header = new Headers(universal.header);
+  const format = rpcFormat(header.get('content-type'));
   let body = new Uint8Array(0);
   let hold: Hold | undefined;
   try {
-    if (request.method === 'POST' && handler.supportedContentType(header.get('content-type'))) {
-      ({ body, hold } = await readRequest(request, header, deps));
-      if (!isJson(header.get('content-type')) && isIdentity(header)) {
-        values.set(DECODED, decode(method.desc, body));
-        // Decoded here; what the library reads is the empty message.
-        body = new Uint8Array(0);
-      }
+    if (
+      request.method === 'POST' &&
+      format !== undefined &&
+      handler.supportedContentType(header.get('content-type'))
+    ) {
+      ({ body, hold } = await readRequest(request, header, format, method, values, deps));
     } else {
-      request.resume();
+      discardBody(request, response);
     }
     header.delete('content-length');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
-    return withAllow(result, handler);
+    return withHints(result, handler);
   } finally {
     hold?.release();
   }
@@ -159,66 +199,68 @@ function universalRequest(
   }
 }
 
-/** The body, inflated if the header says gzip; the header then no longer says so. */
+/**
+ * Reads the body and puts the message, or its refusal, into `values`. What is left to the library is
+ * JSON, which it tells right from wrong by itself; of all else it gets the empty message.
+ */
 async function readRequest(
   request: IncomingMessage,
   header: Headers,
+  format: RpcFormat,
+  method: AnyRpc,
+  values: ContextValues,
   deps: ConnectDeps,
-): Promise<{ body: Uint8Array<ArrayBuffer>; hold: Hold }> {
-  const { bytes, hold } = await readBody(request, deps.bodyBytesMax, deps.credits);
+): Promise<{ body: Uint8Array<ArrayBuffer>; hold: Hold | undefined }> {
+  let hold: Hold | undefined;
+  let left: Uint8Array = new Uint8Array(0);
   try {
-    let body = bytes;
-    if (header.get('content-encoding') === 'gzip') {
-      body = await inflateBody(bytes, deps.bodyBytesMax);
-      hold.resize(body.byteLength);
-      header.delete('content-encoding');
+    const read = await readBody(request, deps);
+    const encoding = header.get(format.encodingHeader) ?? '';
+    const message = await messageOf(read, format, encoding, deps);
+    ({ hold } = message);
+    const { bytes } = message;
+    if (format.json) {
+      checkJsonDepth(bytes);
+      left = bytes;
+    } else {
+      values.set(READ, decodeMessage(method.desc.input, bytes));
     }
-    return { body: body as Uint8Array<ArrayBuffer>, hold };
-  } catch (error) {
-    hold.release();
-    throw error;
+  } catch (thrown) {
+    const error = forMethod(TephraError.from(thrown), method);
+    if (!format.isGrpc) {
+      hold?.release();
+      throw error;
+    }
+    // gRPC's clients want their refusals in trailers: the library writes them, asked to run the method.
+    values.set(READ, error);
+    if (format.json) left = Buffer.from('{}');
   }
+  header.delete(format.encodingHeader);
+  const body = format.enveloped ? envelopeOf(left) : (left as Uint8Array<ArrayBuffer>);
+  return { body, hold };
 }
 
-function decode(desc: DescMethodUnary, body: Uint8Array): Message {
-  try {
-    return fromBinary(desc.input, body);
-  } catch (error) {
-    throw new TephraError(
-      'malformed_protobuf',
-      `${desc.input.typeName}: ${isErrorLike(error) ? error.message : String(error)}`,
-    );
-  }
+/** A push too large is the client's fault for ever; a query too large meets a limit of this server. */
+function forMethod(error: TephraError, method: AnyRpc): TephraError {
+  return error.reason === 'body_size_limit' && method.name !== PUSH
+    ? new TephraError('query_limit', error.detail)
+    : error;
 }
 
-function refuse(
-  request: IncomingMessage,
-  response: ServerResponse,
-  method: RpcMethod,
-  error: TephraError,
-): void {
-  const tooLarge = error.reason === 'body_size_limit';
-  // A push too large is the client's fault for ever; a query too large meets a limit of this server.
-  const told =
-    tooLarge && method.name !== PUSH ? new TephraError('query_limit', error.detail) : error;
-  const status = told.reason === 'body_size_limit' ? told.row.http : connectHttpStatus(told);
-  sendError(request, response, told, status);
+/** Where clients and proxies tell statuses of HTTP apart, ours is more exact than the code's. */
+function httpStatus(error: TephraError): number {
+  return error.reason === 'body_size_limit' || error.reason === 'request_timeout'
+    ? error.row.http
+    : connectHttpStatus(error);
 }
 
-function withAllow(
+function withHints(
   result: UniversalServerResponse,
   handler: UniversalHandler,
 ): UniversalServerResponse {
-  if (result.status !== 405) return result;
+  if (result.status !== 405 && result.status !== 415) return result;
   const header = new Headers(result.header);
-  header.set('allow', handler.allowedMethods.join(', '));
+  if (result.status === 405) header.set('allow', handler.allowedMethods.join(', '));
+  else header.set('accept-post', 'application/proto, application/json');
   return { ...result, header };
-}
-
-function isJson(contentType: string | null): boolean {
-  return /^application\/json\b/i.test(contentType ?? '');
-}
-
-function isIdentity(header: Headers): boolean {
-  return (header.get('content-encoding') ?? 'identity') === 'identity';
 }

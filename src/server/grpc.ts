@@ -1,34 +1,41 @@
-import { fromBinary, type Message } from '@bufbuild/protobuf';
 import {
   Metadata,
   Server,
-  ServerInterceptingCall,
-  ServerListenerBuilder,
-  ResponderBuilder,
+  type handleServerStreamingCall,
   type handleUnaryCall,
   type MethodDefinition,
-  type ServerInterceptor,
+  type ServerUnaryCall,
+  type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { isErrorLike, TephraError } from '../base/errors.ts';
+import type { Message } from '@bufbuild/protobuf';
+import type { Timers } from '../base/clock.ts';
+import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Credits, Hold } from './credits.ts';
+import { tooLarge } from './body.ts';
+import type { Credits } from './credits.ts';
+import { boundCalls } from './grpc-bounds.ts';
+import { addReflection } from './reflection.ts';
 import { replyBytes, replyNotes } from './rpc/encoded.ts';
-import type { RpcMethod } from './rpc/method.ts';
-import { callContext, runMethod, type RunDeps } from './rpc/run.ts';
+import { isStream, type AnyRpc, type RpcMethod, type RpcStream } from './rpc/method.ts';
+import { callContext, runMethod, runStream, type RunDeps } from './rpc/run.ts';
+import { decodeMessage } from './rpc-body.ts';
 import { errorHeaders, publicMessage, statusNumber } from './status.ts';
 
 /** What gRPC needs to serve. */
 export interface GrpcDeps extends RunDeps {
-  readonly methods: readonly RpcMethod[];
+  readonly methods: readonly AnyRpc[];
   readonly credits: Credits;
+  readonly answers: Credits;
+  readonly timers: Timers;
   readonly bodyBytesMax: number;
+  readonly requestTimeoutMs: number;
 }
 
 /**
- * gRPC by grpc-js. The library hands bytes through; they are decoded in the handler, so that bytes
- * that are no message are `invalid_argument` and not the library's `internal`. Not listening: sockets
- * come by its connection injector.
+ * gRPC by grpc-js. The library hands bytes through; they are inflated and decoded by us, so that
+ * bytes that are no message are `invalid_argument` and not the library's `internal`. Not
+ * listening: sockets come by its connection injector.
  */
 export function createGrpcServer(deps: GrpcDeps): Server {
   const server = new Server({
@@ -37,11 +44,14 @@ export function createGrpcServer(deps: GrpcDeps): Server {
     'grpc.max_receive_message_length': 2 * deps.bodyBytesMax,
     'grpc.max_send_message_length': -1,
     'grpc.max_metadata_size': LIMITS.headerBytesMax,
-    'grpc.keepalive_time_ms': 60_000,
-    'grpc.keepalive_timeout_ms': 20_000,
-    interceptors: [holdCredits(deps.credits)],
+    'grpc.keepalive_time_ms': LIMITS.pingIntervalMs,
+    'grpc.keepalive_timeout_ms': LIMITS.pingTimeoutMs,
+    'grpc.max_connection_idle_ms': LIMITS.connectionIdleMs,
+    'grpc.max_connection_age_ms': LIMITS.connectionAgeMs,
+    'grpc.max_connection_age_grace_ms': LIMITS.connectionAgeGraceMs,
+    interceptors: [boundCalls(deps)],
   });
-  const services = new Map<string, RpcMethod[]>();
+  const services = new Map<string, AnyRpc[]>();
   for (const method of deps.methods) {
     const name = method.desc.parent.typeName;
     services.set(name, [...(services.get(name) ?? []), method]);
@@ -50,96 +60,97 @@ export function createGrpcServer(deps: GrpcDeps): Server {
     const definition: Record<string, MethodDefinition<Buffer, Buffer>> = {};
     const implementation: UntypedServiceImplementation = {};
     for (const method of methods) {
-      definition[method.desc.name] = bytesMethod(`/${method.name}`);
-      implementation[method.desc.name] = unaryHandler(method, deps);
+      const streams = isStream(method);
+      definition[method.desc.name] = bytesMethod(`/${method.name}`, streams);
+      implementation[method.desc.name] = streams
+        ? streamHandler(method, deps)
+        : unaryHandler(method, deps);
     }
     server.addService(definition, implementation);
   }
+  addReflection(server, [...services.values()].flat());
   return server;
 }
 
 function unaryHandler(method: RpcMethod, deps: GrpcDeps): handleUnaryCall<Buffer, Buffer> {
   return (call, done) => {
-    const accept = call.metadata.get('accept').map(String).join(',');
-    const decode = (): Message => decodeMessage(method, call.request, deps.bodyBytesMax);
-    runMethod(method, decode, callContext(deps.clock, accept), deps)
+    runMethod(method, decoderOf(method, call.request, deps), contextOf(call, deps), deps)
       .then((reply) => {
         const bytes = replyBytes(method.desc.output, reply);
         done(null, asBuffer(bytes), metadataOf(replyNotes(reply)));
       })
-      .catch((thrown: unknown) => {
-        const error = TephraError.from(thrown);
-        done({
-          code: statusNumber(error),
-          details: publicMessage(error),
-          metadata: metadataOf(errorHeaders(error)),
-        });
-      });
+      .catch((thrown: unknown) => done(statusOf(thrown)));
   };
 }
 
-function decodeMessage(method: RpcMethod, bytes: Buffer, bodyBytesMax: number): Message {
-  if (bytes.byteLength > bodyBytesMax) {
-    const found = `the message has ${bytes.byteLength} bytes, ${bodyBytesMax} are allowed`;
-    throw new TephraError('body_size_limit', found);
-  }
-  try {
-    return fromBinary(method.desc.input, bytes);
-  } catch (error) {
-    const text = isErrorLike(error) ? error.message : String(error);
-    throw new TephraError('malformed_protobuf', `${method.desc.input.typeName}: ${text}`);
-  }
-}
-
-/** Takes credits at the metadata, before a byte of the message is read. */
-function holdCredits(credits: Credits): ServerInterceptor {
-  return (_method, call) => {
-    let hold: Hold | undefined;
-    let over = false;
-    const release = (): void => {
-      over = true;
-      hold?.release();
+function streamHandler(
+  method: RpcStream,
+  deps: GrpcDeps,
+): handleServerStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    const serve = async (): Promise<void> => {
+      const decode = decoderOf(method, call.request, deps);
+      for await (const reply of runStream(method, decode, contextOf(call, deps), deps)) {
+        const flushed = call.write(asBuffer(replyBytes(method.desc.output, reply)));
+        if (!flushed) await drained(call);
+      }
+      call.end();
     };
-    const listener = new ServerListenerBuilder()
-      .withOnReceiveMetadata((metadata, next) => {
-        credits
-          .acquire(LIMITS.unsizedRequestBytes)
-          .then((acquired) => {
-            hold = acquired;
-            if (over) hold.release();
-            else next(metadata);
-          })
-          .catch((thrown: unknown) => {
-            const error = TephraError.from(thrown);
-            call.sendStatus({
-              code: statusNumber(error),
-              details: publicMessage(error),
-              metadata: metadataOf(errorHeaders(error)),
-            });
-          });
-      })
-      .withOnReceiveMessage((message: unknown, next) => {
-        if (Buffer.isBuffer(message)) hold?.resize(message.byteLength);
-        next(message);
-      })
-      .withOnCancel(release)
-      .build();
-    const responder = new ResponderBuilder()
-      .withStart((next) => next(listener))
-      .withSendStatus((status, next) => {
-        release();
-        next(status);
-      })
-      .build();
-    return new ServerInterceptingCall(call, responder);
+    serve().catch((thrown: unknown) => call.emit('error', statusOf(thrown)));
   };
 }
 
-function bytesMethod(path: string): MethodDefinition<Buffer, Buffer> {
+/** Resolves when the client has taken what was written, or has left. */
+function drained(call: ServerWritableStream<Buffer, Buffer>): Promise<void> {
+  return new Promise((resolve) => {
+    call.once('drain', resolve);
+    call.once('cancelled', resolve);
+    call.once('close', resolve);
+  });
+}
+
+function decoderOf(method: AnyRpc, bytes: Buffer, deps: GrpcDeps): () => Message {
+  const limit = deps.bodyBytesMax;
+  return () => {
+    if (bytes.byteLength > limit) throw tooLarge(`${bytes.byteLength} bytes`, limit);
+    return decodeMessage(method.desc.input, bytes);
+  };
+}
+
+function contextOf(
+  call: ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>,
+  deps: GrpcDeps,
+): ReturnType<typeof callContext> {
+  const controller = new AbortController();
+  const abort = (): void => {
+    const deadline = call.getDeadline();
+    const late = Number(deadline) <= deps.clock.nowMs();
+    controller.abort(
+      late
+        ? new TephraError('deadline', 'the deadline passed before the answer was ready')
+        : new TephraError('canceled', 'the client left'),
+    );
+  };
+  call.once('cancelled', abort);
+  if (call.cancelled) abort();
+  const accept = call.metadata.get('accept').map(String).join(',');
+  return callContext(deps.clock, accept, controller.signal);
+}
+
+function statusOf(thrown: unknown): { code: number; details: string; metadata: Metadata } {
+  const error = TephraError.from(thrown);
+  return {
+    code: statusNumber(error),
+    details: publicMessage(error),
+    metadata: metadataOf(errorHeaders(error)),
+  };
+}
+
+function bytesMethod(path: string, responseStream: boolean): MethodDefinition<Buffer, Buffer> {
   return {
     path,
     requestStream: false,
-    responseStream: false,
+    responseStream,
     requestDeserialize: (bytes) => bytes,
     requestSerialize: asBuffer,
     responseDeserialize: (bytes) => bytes,

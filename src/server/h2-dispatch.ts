@@ -1,9 +1,24 @@
 import type { RequestListener } from 'node:http';
-import type { Http2Server, IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
+import type { Timers } from '../base/clock.ts';
+import { TephraError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { statusNumber } from './status.ts';
 
-/** Takes a request, over HTTP/1.1 or HTTP/2. */
-export type Http2Handler = RequestListener;
+/** What streams are dispatched with. */
+export interface DispatchOptions {
+  /** Takes the streams that are not gRPC. */
+  readonly handler: RequestListener;
+  readonly timers: Timers;
+  /** Paths of calls that may be silent and live for as long as they like. */
+  readonly longPaths: ReadonlySet<string>;
+}
 
 type StreamListener = (
   this: void | Http2Server,
@@ -14,12 +29,13 @@ type StreamListener = (
 ) => void;
 
 /**
- * Sends HTTP/2 streams that are not gRPC to `handler`, so that Connect works over HTTP/2 too. grpc-js
- * has no public way to do so: this reaches into the one HTTP/2 server behind its connection injector
- * (a private field of the pinned version) and checks that it finds what it expects. Returns false,
- * and has changed nothing, if not; grpc-js then answers such streams with 415.
+ * Sends HTTP/2 streams that are not gRPC to `handler`, so that Connect works over HTTP/2 too, and
+ * bounds the time of all streams. grpc-js has no public way to do so: this reaches into the one HTTP/2
+ * server behind its connection injector (a private field of the pinned version) and checks that it
+ * finds what it expects. Returns false, and has changed nothing, if not; grpc-js then answers such
+ * streams with 415.
  */
-export function dispatchHttp2ByContentType(grpc: Server, handler: Http2Handler): boolean {
+export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOptions): boolean {
   const server = onlyHttp2Server(grpc);
   if (server === undefined) return false;
   const toGrpc = server.listeners('stream') as StreamListener[];
@@ -27,7 +43,7 @@ export function dispatchHttp2ByContentType(grpc: Server, handler: Http2Handler):
 
   // Node adds the compatibility layer, a second 'stream' listener, with the first 'request' listener.
   server.removeAllListeners('stream');
-  server.on('request', handler);
+  server.on('request', options.handler);
   const toHandler = server.listeners('stream') as StreamListener[];
   server.removeAllListeners('stream');
   if (toHandler.length === 0) {
@@ -36,11 +52,51 @@ export function dispatchHttp2ByContentType(grpc: Server, handler: Http2Handler):
     return false;
   }
   const dispatch: StreamListener = (stream, headers, flags, rawHeaders) => {
-    const listeners = isGrpc(headers['content-type']) ? toGrpc : toHandler;
+    // A reset must not become an unhandled 'error' event.
+    stream.on('error', () => {});
+    if (!options.longPaths.has(headers[':path'] ?? '')) boundTime(stream, options.timers);
+    const isForGrpc = isGrpc(headers['content-type']);
+    const excess = isForGrpc ? headerExcess(rawHeaders) : undefined;
+    if (excess !== undefined) {
+      refuseGrpc(stream, excess);
+      return;
+    }
+    const listeners = isForGrpc ? toGrpc : toHandler;
     for (const listener of listeners) listener.call(server, stream, headers, flags, rawHeaders);
   };
   server.on('stream', dispatch as never);
   return true;
+}
+
+/** Why the headers are too many or too large, undefined if they are not. */
+export function headerExcess(rawHeaders: readonly string[]): TephraError | undefined {
+  if (rawHeaders.length > 2 * LIMITS.headersMax) {
+    return new TephraError('header_too_large', `more than ${LIMITS.headersMax} headers`);
+  }
+  const bytes = rawHeaders.reduce((sum, text) => sum + text.length, 0);
+  if (bytes <= LIMITS.headerBytesMax) return undefined;
+  const found = `${bytes} bytes of headers, ${LIMITS.headerBytesMax} are allowed`;
+  return new TephraError('header_too_large', found);
+}
+
+/** A stream on which nothing moves ends, and so does one that moves too slowly for too long. */
+function boundTime(stream: ServerHttp2Stream, timers: Timers): void {
+  const end = (): void => stream.close(constants.NGHTTP2_CANCEL);
+  stream.setTimeout(LIMITS.streamStallMs, end);
+  stream.once('close', timers.after(LIMITS.streamLifeMs, end));
+}
+
+function refuseGrpc(stream: ServerHttp2Stream, error: TephraError): void {
+  stream.respond(
+    {
+      ':status': 200,
+      'content-type': 'application/grpc',
+      'grpc-status': String(statusNumber(error)),
+      'grpc-message': encodeURIComponent(error.message),
+    },
+    { endStream: true },
+  );
+  stream.resume();
 }
 
 /** `application/grpc` and `application/grpc+proto`, not `application/grpc-web`. */

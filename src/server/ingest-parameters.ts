@@ -1,5 +1,4 @@
 import { TephraError } from '../base/errors.ts';
-import { LIMITS } from '../base/limits.ts';
 import { parseTime } from '../base/parse-time.ts';
 import type { ProfileFormat } from '../ingest/push.ts';
 
@@ -34,12 +33,6 @@ export function parseIngestParameters(
     if (values.length > 1) throw new TephraError('invalid_argument', `${key} is given twice`);
     return values[0] === '' ? undefined : values[0];
   };
-  if ([...query.keys()].length > LIMITS.queryParametersMax) {
-    throw new TephraError(
-      'invalid_argument',
-      `more than ${LIMITS.queryParametersMax} query parameters`,
-    );
-  }
   const name = one('name');
   if (name === undefined) throw new TephraError('invalid_argument', 'name is required');
   const time = (key: string): number | undefined => {

@@ -2,8 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { TephraError, type Reason } from '../base/errors.ts';
 import type { PushItem } from '../ingest/push.ts';
 import type { Engine } from '../shards/engine.ts';
-import { readBody } from './body.ts';
-import type { Credits } from './credits.ts';
+import { inflateHeld, readBody, type BodyRules, type HeldBody } from './body.ts';
 import { ingestSeries } from './ingest-labels.ts';
 import { parseIngestParameters } from './ingest-parameters.ts';
 import { parseMultipart } from './multipart.ts';
@@ -12,10 +11,8 @@ import { countOutcomes, refusalOf } from './rpc/push.ts';
 import { ANONYMOUS, type RunDeps } from './rpc/run.ts';
 
 /** What ingest needs. */
-export interface IngestDeps extends RunDeps {
+export interface IngestDeps extends RunDeps, BodyRules {
   readonly engine: Engine;
-  readonly credits: Credits;
-  readonly bodyBytesMax: number;
 }
 
 /** What is wrong with the body itself: 422 here, where requests that were built wrongly are 400. */
@@ -37,7 +34,7 @@ export function ingestRoute(deps: IngestDeps): Route {
     method: 'POST',
     errorStatus: (error) => (UNPROCESSABLE.has(error.reason) ? 422 : error.row.http),
     async handle(request, query) {
-      const { bytes, hold } = await readBody(request, deps.bodyBytesMax, deps.credits);
+      const { bytes, hold } = await readIngestBody(request, deps);
       try {
         const item = ingestItem(request, query, bytes, deps);
         const outcomes = await deps.engine.push([item]);
@@ -50,6 +47,17 @@ export function ingestRoute(deps: IngestDeps): Route {
       }
     },
   };
+}
+
+/** The body without its content encoding; a profile in it may be compressed once more. */
+async function readIngestBody(request: IncomingMessage, rules: BodyRules): Promise<HeldBody> {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (!['gzip', 'deflate', 'identity', ''].includes(encoding)) {
+    const found = JSON.stringify(encoding.slice(0, 32));
+    throw new TephraError('unsupported_encoding', `${found}; gzip, deflate and identity are read`);
+  }
+  const body = await readBody(request, rules);
+  return encoding === 'gzip' || encoding === 'deflate' ? inflateHeld(body, encoding, rules) : body;
 }
 
 function ingestItem(

@@ -1,13 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
 import { TephraError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { holdAnswer, type AnswerDeps, type HeldAnswer } from './answer.ts';
+import { MISSING_METHODS } from './missing-services.ts';
 import { observed, type RunDeps } from './rpc/run.ts';
-import { sendError } from './send-error.ts';
+import { sendError, sendRpcError } from './send-error.ts';
+
+const gzipAsync = promisify(gzip);
 
 /** What a plain route answers. */
 export interface RouteAnswer {
   readonly status: number;
   /** Empty = no body and no content type. */
-  readonly body: string;
+  readonly body: string | Uint8Array;
   readonly contentType?: string | undefined;
 }
 
@@ -28,13 +35,13 @@ export async function serveRoute(
   services: ReadonlySet<string>,
   request: IncomingMessage,
   response: ServerResponse,
-  deps: RunDeps,
+  deps: RunDeps & AnswerDeps,
 ): Promise<void> {
   const [path = '', search = ''] = (request.url ?? '').split(/\?(.*)/s, 2);
   const route = routes.get(path);
   if (route === undefined) {
     const { status, error } = unknownPath(path, services);
-    sendError(request, response, error, status);
+    sendRpcError(request, response, error, status);
     return;
   }
   const method = request.method === 'HEAD' ? 'GET' : request.method;
@@ -45,17 +52,67 @@ export async function serveRoute(
     sendError(request, response, error, 405);
     return;
   }
+  const held = holdAnswer(response, deps);
   try {
-    const answer = await observed(path, deps, () =>
-      route.handle(request, new URLSearchParams(search)),
-    );
+    const answer = await observed(path, deps, async () => {
+      const query = parseQuery(search);
+      if (route.method === 'GET') await held.room();
+      return route.handle(request, query);
+    });
     if (answer.contentType !== undefined) response.setHeader('content-type', answer.contentType);
-    response.writeHead(answer.status, { 'content-length': Buffer.byteLength(answer.body) });
-    response.end(answer.body);
+    await sendBody(request, response, answer, held);
   } catch (thrown) {
     const error = TephraError.from(thrown);
+    if (response.headersSent) throw error;
     sendError(request, response, error, route.errorStatus?.(error) ?? error.row.http);
   }
+}
+
+/** Throws `too_many_parameters`, before anything is made of them. */
+function parseQuery(search: string): URLSearchParams {
+  const count = search.split('&', LIMITS.queryParametersMax + 1).length;
+  if (count > LIMITS.queryParametersMax) {
+    const found = `more than ${LIMITS.queryParametersMax} query parameters`;
+    throw new TephraError('too_many_parameters', found);
+  }
+  return new URLSearchParams(search);
+}
+
+async function sendBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  answer: RouteAnswer,
+  held: HeldAnswer,
+): Promise<void> {
+  let bytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
+  if (
+    bytes.byteLength >= LIMITS.compressBytesMin &&
+    /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
+  ) {
+    bytes = await gzipAsync(bytes, { level: 1 });
+    response.setHeader('content-encoding', 'gzip');
+  }
+  response.appendHeader('vary', 'Accept-Encoding');
+  response.writeHead(answer.status, { 'content-length': bytes.byteLength });
+  if (request.method !== 'HEAD') {
+    for await (const chunk of held.counted(once(bytes))) {
+      if (!response.write(chunk)) await drained(response);
+      if (response.destroyed) return;
+    }
+  }
+  response.end();
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  await Promise.resolve();
+  yield bytes;
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    response.once('drain', resolve);
+    response.once('close', resolve);
+  });
 }
 
 /** A method missing in a service that is here is 501; a service that is not here is 404. */
@@ -64,7 +121,7 @@ function unknownPath(
   services: ReadonlySet<string>,
 ): { status: number; error: TephraError } {
   const [, service, rpc] = /^\/([\w.]+)\/(\w+)$/.exec(path) ?? [];
-  if (service !== undefined && services.has(service)) {
+  if (service !== undefined && (services.has(service) || MISSING_METHODS.has(path))) {
     return { status: 501, error: new TephraError('unimplemented', `no method ${service}/${rpc}`) };
   }
   const shown = JSON.stringify(path.slice(0, 128));

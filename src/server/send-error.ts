@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { TephraError } from '../base/errors.ts';
-import { LIMITS } from '../base/limits.ts';
-import { errorBody, errorHeaders } from './status.ts';
+import { discardBody } from './body.ts';
+import { rpcFormat } from './rpc-body.ts';
+import { errorBody, errorHeaders, publicMessage, statusNumber } from './status.ts';
 
 /** Sends an error in JSON. If the body was not read to its end, the connection ends after it. */
 export function sendError(
@@ -17,21 +18,36 @@ export function sendError(
     ...errorHeaders(error),
   };
   if (request.complete || request.httpVersionMajor !== 1) {
-    request.resume();
+    discardBody(request, response);
     response.writeHead(status, headers);
     response.end(body);
     return;
   }
   response.writeHead(status, { ...headers, connection: 'close' });
   response.write(body);
-  // A socket that is closed with bytes unread is reset, and a client that is still sending may then
-  // never see the answer: drop what comes, up to a limit. What comes slowly meets the request timeout.
-  let left: number = LIMITS.discardBytesMax;
-  request.on('data', (chunk: Uint8Array) => {
-    left -= chunk.byteLength;
-    if (left < 0) response.end();
-  });
+  // Ended once the client has stopped sending. What comes slowly meets the request timeout.
   request.on('close', () => response.end());
   request.on('end', () => response.end());
-  request.resume();
+  discardBody(request, response);
+}
+
+/** Sends an error of an RPC as its protocol says: in the headers for gRPC, else in JSON. */
+export function sendRpcError(
+  request: IncomingMessage,
+  response: ServerResponse,
+  error: TephraError,
+  status: number,
+): void {
+  const contentType = request.headers['content-type'];
+  if (rpcFormat(contentType)?.isGrpc !== true) {
+    sendError(request, response, error, status);
+    return;
+  }
+  discardBody(request, response);
+  response.writeHead(200, {
+    'content-type': contentType,
+    'grpc-status': String(statusNumber(error)),
+    'grpc-message': encodeURIComponent(publicMessage(error)),
+  });
+  response.end();
 }

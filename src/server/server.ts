@@ -5,13 +5,21 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Engine } from '../shards/engine.ts';
-import { createConnectHandler } from './connect.ts';
+import type { AdmissionLimits } from './admission.ts';
+import { createConnectHandler, type ConnectDeps } from './connect.ts';
+import { applyCors } from './cors.ts';
 import { Credits } from './credits.ts';
 import { createGrpcServer } from './grpc.ts';
+import { patchGrpc } from './grpc-patch.ts';
+import { headerExcess } from './h2-dispatch.ts';
 import { healthRoutes } from './health.ts';
 import { ingestRoute } from './ingest-route.ts';
-import { openPort, type PortAddress } from './port.ts';
+import { openPort, type PortAddress, type PortTimes, type TlsIdentity } from './port.ts';
+import { REFLECTION_PATHS } from './reflection.ts';
 import { serveRoute, type Routes } from './routes.ts';
+import { capabilityMethods } from './rpc/capabilities.ts';
+import { healthMethods, Readiness } from './rpc/health.ts';
+import { isStream, type AnyRpc } from './rpc/method.ts';
 import { pushMethods } from './rpc/push.ts';
 import { querierMethods } from './rpc/querier.ts';
 import { sendError } from './send-error.ts';
@@ -33,8 +41,18 @@ export interface ServerOptions {
   readonly inFlightBytesMax?: number | undefined;
   /** Wait for room in flight; LIMITS.inFlightWaitMs unless given. */
   readonly inFlightWaitMs?: number | undefined;
-  /** LIMITS.prefaceTimeoutMs unless given. */
-  readonly prefaceTimeoutMs?: number | undefined;
+  /** Bytes of answers that clients have not taken; LIMITS.answerBytes unless given. */
+  readonly answerBytesMax?: number | undefined;
+  /** Times that differ from LIMITS. */
+  readonly times?: Partial<PortTimes> | undefined;
+  /** Limits of connections that differ from LIMITS. */
+  readonly admission?: Partial<AdmissionLimits> | undefined;
+  /** With it the port speaks TLS only. */
+  readonly tls?: TlsIdentity | undefined;
+  /** Path in front of all others, without a slash at its end; '' unless given. */
+  readonly pathPrefix?: string | undefined;
+  /** Origins of pages that may read answers; none unless given. */
+  readonly corsOrigins?: readonly string[] | undefined;
 }
 
 /** A running server. */
@@ -42,6 +60,8 @@ export interface RunningServer {
   readonly address: PortAddress;
   /** Answers `/ready` with 503 from now on, so that balancers stop sending. */
   setNotReady(): void;
+  /** Uses another certificate from now on. Throws `invalid_configuration`. */
+  setTls(identity: TlsIdentity): void;
   /** Refuses new connections, finishes what was accepted for `graceMs`, then cuts the rest. */
   stop(graceMs: number): Promise<void>;
 }
@@ -52,58 +72,121 @@ export interface RunningServer {
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { clock, engine, logger, metrics, timers } = options;
+  if (!patchGrpc()) {
+    logger.warn('the gRPC library is not the version that our repairs were made for');
+  }
   const bodyBytesMax = options.bodyBytesMax ?? LIMITS.bodyBytesMax;
+  const waitMs = options.inFlightWaitMs ?? LIMITS.inFlightWaitMs;
+  const times: PortTimes = { ...LIMITS, ...options.times };
   const credits = new Credits({
     limitBytes: options.inFlightBytesMax ?? LIMITS.inFlightBytes,
-    waitMs: options.inFlightWaitMs ?? LIMITS.inFlightWaitMs,
+    waitMs,
     timers,
     onChange: (bytes) => metrics.inFlightBytes.set(bytes),
   });
-  const methods = [...pushMethods(engine, metrics), ...querierMethods(engine)];
-  const deps = { clock, logger, metrics, credits, bodyBytesMax, methods, engine };
-
-  let ready = true;
-  const ingest = ingestRoute(deps);
-  const routes: Routes = new Map([
-    ...healthRoutes(() => ready, metrics),
-    ['/ingest', ingest],
-    ['/pyroscope/ingest', ingest],
-  ]);
-  const services = new Set(methods.map((method) => method.desc.parent.typeName));
-  const connect = createConnectHandler(deps);
-
-  const handler = (request: IncomingMessage, response: ServerResponse): void => {
-    // A reset by the client must not become an unhandled 'error' event.
-    request.on('error', () => {});
-    response.on('error', () => {});
-    if (request.rawHeaders.length > 2 * LIMITS.headersMax) {
-      const error = new TephraError('invalid_argument', `more than ${LIMITS.headersMax} headers`);
-      sendError(request, response, error, 431);
-      return;
-    }
-    if (connect(request, response)) return;
-    serveRoute(routes, services, request, response, deps).catch((thrown: unknown) => {
-      logger.debug('an answer was not delivered', { detail: String(thrown) });
-      response.destroy();
-    });
-  };
-  const port = await openPort({
-    handler,
-    grpc: createGrpcServer(deps),
-    listen: options.listen,
+  const answers = new Credits({
+    limitBytes: options.answerBytesMax ?? LIMITS.answerBytes,
+    waitMs,
+    timers,
+    onChange: (bytes) => metrics.answerBytes.set(bytes),
+  });
+  const readiness = new Readiness();
+  const methods: AnyRpc[] = [
+    ...pushMethods(engine, metrics),
+    ...querierMethods(engine),
+    ...healthMethods(readiness),
+    ...capabilityMethods(),
+  ];
+  const deps = {
+    clock,
     timers,
     logger,
     metrics,
-    prefaceTimeoutMs: options.prefaceTimeoutMs,
+    engine,
+    credits,
+    answers,
+    bodyBytesMax,
+    methods,
+    requestTimeoutMs: times.requestTimeoutMs,
+  };
+  const ingest = ingestRoute(deps);
+  const routes: Routes = new Map([
+    ...healthRoutes(() => readiness.ready, metrics),
+    ['/ingest', ingest],
+    ['/pyroscope/ingest', ingest],
+  ]);
+  const port = await openPort({
+    handler: httpHandler(options, routes, deps),
+    grpc: createGrpcServer(deps),
+    longPaths: new Set([
+      ...methods.filter(isStream).map(({ name }) => `/${name}`),
+      ...REFLECTION_PATHS,
+    ]),
+    listen: options.listen,
+    tls: options.tls,
+    clock,
+    timers,
+    logger,
+    metrics,
+    times,
+    admission: { ...LIMITS, ...options.admission },
   });
   return {
     address: port.address,
-    setNotReady: () => {
-      ready = false;
-    },
+    setNotReady: () => readiness.setNotReady(),
+    setTls: (identity) => port.setTls(identity),
     stop: (graceMs) => {
-      ready = false;
+      readiness.end();
       return port.stop(Math.min(graceMs, TIMER_MAX_MS));
     },
   };
+}
+
+/** Takes every request that is not gRPC over HTTP/2. */
+function httpHandler(
+  options: ServerOptions,
+  routes: Routes,
+  deps: ConnectDeps,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const connect = createConnectHandler(deps);
+  const services = new Set(deps.methods.map((method) => method.desc.parent.typeName));
+  const prefix = options.pathPrefix ?? '';
+  return (request, response) => {
+    // A reset by the client must not become an unhandled 'error' event.
+    request.on('error', () => {});
+    response.on('error', () => {});
+    const excess = headerExcess(request.rawHeaders) ?? urlExcess(request.url);
+    if (excess !== undefined) {
+      sendError(request, response, excess, excess.row.http);
+      return;
+    }
+    if (applyCors(request, response, options.corsOrigins ?? [])) return;
+    const path = withoutPrefix(request.url ?? '', prefix);
+    if (path === undefined) {
+      const error = new TephraError('not_found', `everything is served under ${prefix}`);
+      sendError(request, response, error, error.row.http);
+      return;
+    }
+    request.url = path;
+    if (connect(request, response)) return;
+    serveRoute(routes, services, request, response, deps).catch((thrown: unknown) => {
+      deps.logger.debug('an answer was not delivered', { detail: String(thrown) });
+      response.destroy();
+    });
+  };
+}
+
+function urlExcess(url: string | undefined): TephraError | undefined {
+  const bytes = url?.length ?? 0;
+  return bytes > LIMITS.urlBytesMax
+    ? new TephraError('url_too_long', `${bytes} bytes, ${LIMITS.urlBytesMax} are allowed`)
+    : undefined;
+}
+
+/** The URL without the prefix, undefined if it does not begin with it. */
+function withoutPrefix(url: string, prefix: string): string | undefined {
+  if (!url.startsWith(prefix)) return undefined;
+  const rest = url.slice(prefix.length);
+  if (rest === '' || rest.startsWith('?')) return `/${rest}`;
+  return rest.startsWith('/') ? rest : undefined;
 }

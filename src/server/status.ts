@@ -36,9 +36,10 @@ export function connectHttpStatus(error: TephraError): number {
 
 /** What a client may read: a bug is in the log, not in the answer. */
 export function publicMessage(error: TephraError): string {
-  return error.reason === 'internal'
-    ? 'internal: a bug in Tephra; its log has more'
-    : error.message;
+  const text =
+    error.reason === 'internal' ? 'internal: a bug in Tephra; its log has more' : error.message;
+  // A character cut in half would make the libraries throw that write it into a header.
+  return Buffer.from(text).toString();
 }
 
 /** Headers that go with an error. */

@@ -11,6 +11,10 @@ describe('configuration', () => {
     expect(loadConfig(none)).toEqual({
       listen: { host: '127.0.0.1', port: 4040 },
       dataDir: './data',
+      tlsCert: undefined,
+      tlsKey: undefined,
+      pathPrefix: '',
+      corsOrigins: [],
       workers: undefined,
       insecureNoAuth: false,
       logLevel: 'info',
@@ -19,6 +23,9 @@ describe('configuration', () => {
       allowedFuture: 600_000,
       maxBody: 64 * 1024 * 1024,
       maxInFlight: 64 * 1024 * 1024,
+      maxConnections: 1_024,
+      maxConnectionsPerAddress: 256,
+      maxConnectionRate: 200,
       drainTimeout: 20_000,
     });
   });
@@ -39,11 +46,23 @@ describe('configuration', () => {
     ['maxBody', '1GiB', undefined],
     ['maxBody', '16MiB', 16_777_216],
     ['workers', '0', 0],
+    ['maxConnections', 'unlimited', Number.POSITIVE_INFINITY],
+    ['maxConnectionRate', '5', 5],
+    ['pathPrefix', '/a/b/', '/a/b'],
+    ['pathPrefix', 'tephra', '/tephra'],
+    ['pathPrefix', '/', ''],
+    ['corsOrigins', 'none', []],
+    ['corsOrigins', 'https://a.example, http://b:3000', ['https://a.example', 'http://b:3000']],
     ['insecureNoAuth', 'true', true],
   ] as const)('%s accepts %s', (key, text, value) => {
     const load = (): unknown => loadConfig({ flags: { [key]: text }, environment: {} })[key];
     if (value === undefined) expect(load).toThrow(/expected a size from 1KiB to 512MiB/);
     else expect(load()).toEqual(value);
+  });
+
+  test('a certificate needs its key', () => {
+    const load = (): unknown => loadConfig({ flags: { tlsCert: 'a.pem' }, environment: {} });
+    expect(load).toThrow('--tls-cert and --tls-key belong together');
   });
 
   test.each([
@@ -53,6 +72,11 @@ describe('configuration', () => {
     ['listen', ':4040'],
     ['dataDir', ''],
     ['workers', '-1'],
+    ['maxConnections', '0'],
+    ['pathPrefix', '/a//b'],
+    ['pathPrefix', '/a?b'],
+    ['corsOrigins', 'a.example'],
+    ['corsOrigins', 'https://a.example/path'],
     ['workers', '1.5'],
     ['retentionRaw', '10GB'],
     ['retentionRaw', '-1'],

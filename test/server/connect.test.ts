@@ -482,14 +482,6 @@ describe('connect without a client library', () => {
     ['half a diff', `${QUERIER}/Diff`, '{"left":{}}', JSON_TYPE, 400, 'invalid_argument'],
     ['a content type that is not served', PUSH, 'x', { 'content-type': 'text/plain' }, 415, ''],
     [
-      'gRPC-Web, which is not built',
-      PUSH,
-      'x',
-      { 'content-type': 'application/grpc-web' },
-      415,
-      '',
-    ],
-    [
       'an extreme range',
       M,
       merge({ start: '-9223372036854775808', end: '9223372036854775807' }),

@@ -118,8 +118,8 @@ describe('gRPC on the same port', () => {
       'a message over twice our limit',
       PUSH,
       pushBytes(300_000),
-      grpc.status.RESOURCE_EXHAUSTED,
-      '',
+      grpc.status.INVALID_ARGUMENT,
+      'body_size_limit',
     ],
     [
       'a method that is not built',

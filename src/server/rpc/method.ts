@@ -1,4 +1,11 @@
-import type { DescMessage, DescMethodUnary, Message, MessageShape } from '@bufbuild/protobuf';
+import type {
+  DescMessage,
+  DescMethodServerStreaming,
+  DescMethodUnary,
+  Message,
+  MessageShape,
+} from '@bufbuild/protobuf';
+import type { LossNotes } from '../../query/losses.ts';
 import type { EncodedAnswer } from '../../query/request.ts';
 
 /** What a method knows of its call, whatever the protocol. */
@@ -9,14 +16,16 @@ export interface CallContext {
   readonly arrivalMs: number;
   /** Whether the client can read label names beyond `[a-zA-Z_][a-zA-Z0-9_]*`. */
   readonly utf8LabelNames: boolean;
+  /** Fires, with a TephraError as its reason, when the client leaves or its deadline passes. */
+  readonly signal: AbortSignal;
 }
 
 /** An answer: a message, or the bytes of one that a worker has encoded. */
 export type Reply<O extends DescMessage> =
-  | { readonly message: MessageShape<O> }
+  | { readonly message: MessageShape<O>; readonly losses?: LossNotes | undefined }
   | { readonly encoded: EncodedAnswer };
 
-/** One RPC for all protocols: how its messages look and what it does. */
+/** One RPC with one answer, for all protocols: how its messages look and what it does. */
 export interface RpcMethod {
   readonly desc: DescMethodUnary;
   /** `querier.v1.QuerierService/Diff`: the path without the slash in front, and the metric label. */
@@ -25,11 +34,40 @@ export interface RpcMethod {
   run(request: Message, call: CallContext): Promise<Reply<DescMessage>>;
 }
 
+/** One RPC with one request and any number of answers. */
+export interface RpcStream {
+  readonly desc: DescMethodServerStreaming;
+  /** As {@link RpcMethod.name}. */
+  readonly name: string;
+  /** Each answer is asked for when the client has taken those before. Throws TephraErrors. */
+  run(request: Message, call: CallContext): AsyncIterable<Reply<DescMessage>>;
+}
+
+/** Any RPC that all protocols serve. */
+export type AnyRpc = RpcMethod | RpcStream;
+
+/** Whether an RPC has a stream of answers. */
+export function isStream(rpc: AnyRpc): rpc is RpcStream {
+  return rpc.desc.methodKind === 'server_streaming';
+}
+
 /** Makes an {@link RpcMethod}; the types of request and answer follow from the description. */
 export function rpcMethod<I extends DescMessage, O extends DescMessage>(
   desc: DescMethodUnary<I, O>,
   run: (request: MessageShape<I>, call: CallContext) => Promise<Reply<O>>,
 ): RpcMethod {
+  return {
+    desc,
+    name: `${desc.parent.typeName}/${desc.name}`,
+    run: (request, call) => run(request as MessageShape<I>, call),
+  };
+}
+
+/** Makes an {@link RpcStream}. */
+export function rpcStream<I extends DescMessage, O extends DescMessage>(
+  desc: DescMethodServerStreaming<I, O>,
+  run: (request: MessageShape<I>, call: CallContext) => AsyncIterable<Reply<O>>,
+): RpcStream {
   return {
     desc,
     name: `${desc.parent.typeName}/${desc.name}`,

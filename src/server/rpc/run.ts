@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Metrics } from '../../base/metrics.ts';
-import type { CallContext, Reply, RpcMethod } from './method.ts';
+import type { CallContext, Reply, RpcMethod, RpcStream } from './method.ts';
 
 /** What running a call needs besides the method. */
 export interface RunDeps {
@@ -17,69 +17,131 @@ export interface RunDeps {
 export const ANONYMOUS = 'anonymous';
 
 /** The context of a call that is complete now. `accept` is the Accept header, if any. */
-export function callContext(clock: Clock, accept: string | null | undefined): CallContext {
+export function callContext(
+  clock: Clock,
+  accept: string | null | undefined,
+  signal: AbortSignal,
+): CallContext {
   return {
     tenant: ANONYMOUS,
     arrivalMs: clock.nowMs(),
     utf8LabelNames: /;\s*allow-utf8-labelnames\s*=\s*true/i.test(accept ?? ''),
+    signal: withTephraReason(signal),
   };
 }
 
 /**
  * Runs a method for any protocol: counts and times it, logs bugs, and makes every rejection a
- * TephraError. Rejects early, as `canceled` or `deadline`, when `signal` fires; the engine then
- * finishes on its own and the answer is dropped.
+ * TephraError. Rejects early, as `canceled` or `deadline`, when the call's signal fires; the engine
+ * sees the signal too and ends its work soon after.
  */
 export async function runMethod(
   method: RpcMethod,
   decode: () => Message,
   call: CallContext,
   deps: RunDeps,
-  signal?: AbortSignal,
 ): Promise<Reply<DescMessage>> {
-  return observed(method.name, deps, () => {
-    const work = Promise.resolve().then(() => method.run(decode(), call));
-    return signal === undefined ? work : Promise.race([work, aborted(signal)]);
-  });
+  return observed(method.name, deps, () =>
+    Promise.race([
+      Promise.resolve().then(() => method.run(decode(), call)),
+      rejectedBy(call.signal),
+    ]),
+  );
+}
+
+/** The same for a method with a stream of answers. */
+export async function* runStream(
+  method: RpcStream,
+  decode: () => Message,
+  call: CallContext,
+  deps: RunDeps,
+): AsyncGenerator<Reply<DescMessage>> {
+  const observation = observe(method.name, deps);
+  try {
+    const gone = rejectedBy(call.signal);
+    const replies = method.run(decode(), call)[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await Promise.race([replies.next(), gone]);
+        if (next.done === true) break;
+        yield next.value;
+      }
+    } finally {
+      // Not awaited: it may wait for what the client no longer waits for.
+      replies.return?.().catch(() => {});
+    }
+  } catch (thrown) {
+    throw observation.failed(thrown);
+  } finally {
+    observation.end();
+  }
 }
 
 /** Counts, times and logs one request under `name`; rejections become TephraErrors. */
 export async function observed<T>(name: string, deps: RunDeps, work: () => Promise<T>): Promise<T> {
-  const startedMs = deps.clock.monotonicMs();
-  let outcome = 'ok';
+  const observation = observe(name, deps);
   try {
     return await work();
   } catch (thrown) {
-    const error = TephraError.from(thrown);
-    outcome = error.reason;
-    if (error.reason === 'internal') {
-      const cause = error.cause as { stack?: unknown } | undefined;
-      deps.logger.error('a request met a bug', {
-        method: name,
-        detail: error.detail,
-        stack: cause?.stack ?? error.stack,
-      });
-    }
-    throw error;
+    throw observation.failed(thrown);
   } finally {
-    deps.metrics.requests.inc({ method: name, outcome });
-    deps.metrics.requestSeconds.observe(
-      { method: name },
-      (deps.clock.monotonicMs() - startedMs) / 1_000,
-    );
+    observation.end();
   }
 }
 
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const stop = (): void => reject(abortReason(signal));
+/** A signal whose reason is a TephraError, from one of a client library. */
+function withTephraReason(signal: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const abort = (): void => controller.abort(abortReason(signal.reason));
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  return controller.signal;
+}
+
+function observe(
+  name: string,
+  deps: RunDeps,
+): { failed: (thrown: unknown) => TephraError; end: () => void } {
+  const startedMs = deps.clock.monotonicMs();
+  let outcome = 'ok';
+  return {
+    failed(thrown) {
+      const error = TephraError.from(thrown);
+      outcome = error.reason;
+      if (error.reason === 'internal') {
+        const cause = error.cause as { stack?: unknown } | undefined;
+        deps.logger.error('a request met a bug', {
+          method: name,
+          detail: error.detail,
+          stack: cause?.stack ?? error.stack,
+        });
+      }
+      return error;
+    },
+    end() {
+      deps.metrics.requests.inc({ method: name, outcome });
+      deps.metrics.requestSeconds.observe(
+        { method: name },
+        (deps.clock.monotonicMs() - startedMs) / 1_000,
+      );
+    },
+  };
+}
+
+function rejectedBy(signal: AbortSignal): Promise<never> {
+  const gone = new Promise<never>((_, reject) => {
+    const stop = (): void => reject(TephraError.from(signal.reason));
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
   });
+  // Often nobody waits any more when the client leaves.
+  gone.catch(() => {});
+  return gone;
 }
 
-function abortReason(signal: AbortSignal): TephraError {
-  return ConnectError.from(signal.reason).code === Code.DeadlineExceeded
+function abortReason(reason: unknown): TephraError {
+  if (reason instanceof TephraError) return reason;
+  return ConnectError.from(reason).code === Code.DeadlineExceeded
     ? new TephraError('deadline', 'the deadline passed before the answer was ready')
     : new TephraError('canceled', 'the client left');
 }

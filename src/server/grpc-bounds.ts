@@ -1,0 +1,124 @@
+import {
+  Metadata,
+  ResponderBuilder,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import type { Timers } from '../base/clock.ts';
+import { TephraError } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { inflateHeld, type HeldBody } from './body.ts';
+import type { Credits, Hold } from './credits.ts';
+import { CompressedMessage } from './grpc-patch.ts';
+import { errorHeaders, publicMessage, statusNumber } from './status.ts';
+
+/** What bounds calls. */
+export interface BoundsDeps {
+  /** Bytes of requests in flight. */
+  readonly credits: Credits;
+  /** Bytes of answers that clients have not taken. */
+  readonly answers: Credits;
+  readonly timers: Timers;
+  readonly bodyBytesMax: number;
+  /** From the headers to the whole message. */
+  readonly requestTimeoutMs: number;
+}
+
+/** Pushes have no answer worth counting, and must not wait for those who do not read theirs. */
+const PUSH = '/push.v1.PusherService/Push';
+
+/**
+ * Takes credits at the metadata, before a byte of the message is read; inflates the message within
+ * them; waits for room for the answer; and ends a call whose message does not come.
+ */
+export function boundCalls(deps: BoundsDeps): ServerInterceptor {
+  return (method, call) => {
+    const holds: Hold[] = [];
+    let asked: Hold | undefined;
+    let answered: Hold | undefined;
+    let over = false;
+    let stopWaiting = (): void => {};
+    const release = (): void => {
+      over = true;
+      stopWaiting();
+      for (const hold of holds) hold.release();
+    };
+    const refuse = (thrown: unknown): void => {
+      const error = TephraError.from(thrown);
+      const metadata = new Metadata();
+      for (const [name, value] of Object.entries(errorHeaders(error))) metadata.set(name, value);
+      release();
+      call.sendStatus({ code: statusNumber(error), details: publicMessage(error), metadata });
+    };
+    const admit = async (): Promise<void> => {
+      if (method.path !== PUSH) {
+        answered = await deps.answers.acquire(0);
+        holds.push(answered);
+      }
+      asked = await deps.credits.acquire(LIMITS.unsizedRequestBytes);
+      holds.push(asked);
+      if (over) release();
+    };
+    const inflate = async (message: CompressedMessage, hold: Hold): Promise<HeldBody> => {
+      const { bytes, encoding } = message;
+      hold.resize(bytes.byteLength);
+      if (encoding !== 'gzip' && encoding !== 'deflate') {
+        const found = JSON.stringify(encoding.slice(0, 32));
+        throw new TephraError('unsupported_encoding', `${found}; gzip and deflate are read`);
+      }
+      return inflateHeld({ bytes, hold }, encoding, deps);
+    };
+    const listener = new ServerListenerBuilder()
+      .withOnReceiveMetadata((metadata, next) => {
+        admit()
+          .then(() => {
+            if (over) return;
+            if (!method.requestStream) {
+              stopWaiting = deps.timers.after(deps.requestTimeoutMs, () => {
+                const text = `the message was not complete in ${deps.requestTimeoutMs} ms`;
+                refuse(new TephraError('request_timeout', text));
+              });
+            }
+            next(metadata);
+          })
+          .catch(refuse);
+      })
+      .withOnReceiveMessage((message: unknown, next) => {
+        stopWaiting();
+        if (asked === undefined) {
+          next(message);
+        } else if (message instanceof CompressedMessage) {
+          inflate(message, asked)
+            .then((inflated) => {
+              holds.push(inflated.hold);
+              if (over) inflated.hold.release();
+              else next(inflated.bytes);
+            })
+            .catch(refuse);
+        } else {
+          if (hasLength(message)) asked.resize(message.byteLength);
+          next(message);
+        }
+      })
+      .withOnCancel(release)
+      .build();
+    const responder = new ResponderBuilder()
+      .withStart((next) => next(listener))
+      .withSendMessage((message: unknown, next) => {
+        if (hasLength(message)) answered?.resize(message.byteLength);
+        next(message);
+      })
+      .withSendStatus((status, next) => {
+        // The status follows the message once that has been written to the connection.
+        release();
+        next(status);
+      })
+      .build();
+    return new ServerInterceptingCall(call, responder);
+  };
+}
+
+function hasLength(message: unknown): message is { readonly byteLength: number } {
+  return typeof message === 'object' && message !== null && 'byteLength' in message;
+}

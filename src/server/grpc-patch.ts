@@ -1,0 +1,143 @@
+/**
+ * Two repairs of grpc-js 1.14.7, made in its private classes because it has no other way. Both are
+ * tried out at the start; where the library is not what they were made for nothing is changed.
+ *
+ * 1. Its decoder keeps an object for each DATA frame of a message: a sender that cuts a message into
+ *    frames of a byte makes the server keep far more than the message. Here a message is collected in
+ *    one buffer that grows with what has come.
+ * 2. It inflates messages itself and answers a damaged one with INTERNAL, which clients send again.
+ *    Here the handler inflates.
+ */
+import { createRequire } from 'node:module';
+
+/** A message that is compressed still. */
+export class CompressedMessage {
+  readonly bytes: Buffer;
+  /** As `grpc-encoding` says. */
+  readonly encoding: string;
+
+  constructor(bytes: Buffer, encoding: string) {
+    this.bytes = bytes;
+    this.encoding = encoding;
+  }
+
+  /** Bytes as they came. */
+  get byteLength(): number {
+    return this.bytes.byteLength;
+  }
+}
+
+/** The private state of the library's decoder that is used here. */
+interface Decoder {
+  readonly maxReadMessageLength: number;
+  collected?: Collected | undefined;
+  write(data: Buffer): Buffer[];
+}
+
+interface Collected {
+  /** The frame's five bytes and what has come of the message; longer than `used`. */
+  bytes: Buffer;
+  used: number;
+  /** Bytes of frame and message, NaN until its length is known. */
+  size: number;
+}
+
+const PREFIX_BYTES = 5;
+const FIRST_BYTES = 4_096;
+
+/** Applies both repairs once for the process. Returns false, and has changed nothing, if they do not fit. */
+export function patchGrpc(): boolean {
+  const require = createRequire(import.meta.url);
+  const decoders = load(require, '@grpc/grpc-js/build/src/stream-decoder.js');
+  const calls = load(require, '@grpc/grpc-js/build/src/server-interceptors.js');
+  const StreamDecoder = decoders['StreamDecoder'] as (new (max: number) => Decoder) | undefined;
+  const call = (calls['BaseServerInterceptingCall'] as { prototype?: Record<string, unknown> })
+    ?.prototype;
+  if (typeof StreamDecoder !== 'function' || call === undefined) return false;
+  const original = { write: StreamDecoder.prototype.write, inflate: call['decompressMessage'] };
+  if (original.write === write) return true;
+  if (typeof original.inflate !== 'function' || original.inflate.length !== 2) return false;
+  if (!decodes(StreamDecoder)) return false;
+  StreamDecoder.prototype.write = write;
+  if (!decodes(StreamDecoder)) {
+    StreamDecoder.prototype.write = original.write;
+    return false;
+  }
+  call['decompressMessage'] = handOn;
+  return true;
+}
+
+/** The library's `write`, but collecting: whole messages with their five bytes in front. */
+function write(this: Decoder, data: Buffer): Buffer[] {
+  const messages: Buffer[] = [];
+  let at = 0;
+  while (at < data.length) {
+    const into = (this.collected ??= {
+      bytes: Buffer.allocUnsafeSlow(Math.min(FIRST_BYTES, Math.max(PREFIX_BYTES, data.length))),
+      used: 0,
+      size: Number.NaN,
+    });
+    const wanted = Number.isNaN(into.size) ? PREFIX_BYTES : into.size;
+    const taken = Math.min(wanted - into.used, data.length - at);
+    reserve(into, into.used + taken, wanted);
+    data.copy(into.bytes, into.used, at, at + taken);
+    into.used += taken;
+    at += taken;
+    if (Number.isNaN(into.size) && into.used === PREFIX_BYTES) {
+      const size = into.bytes.readUInt32BE(1);
+      if (this.maxReadMessageLength !== -1 && size > this.maxReadMessageLength) {
+        throw new RangeError(
+          `Received message larger than max (${size} vs ${this.maxReadMessageLength})`,
+        );
+      }
+      into.size = PREFIX_BYTES + size;
+    }
+    if (into.used === into.size) {
+      messages.push(into.bytes.subarray(0, into.used));
+      this.collected = undefined;
+    }
+  }
+  return messages;
+}
+
+/** Makes room; at most doubles what has come, so that a length alone reserves nothing. */
+function reserve(into: Collected, needed: number, wanted: number): void {
+  if (needed <= into.bytes.length) return;
+  const size = Math.max(needed, Math.min(wanted, 2 * into.bytes.length));
+  const larger = Buffer.allocUnsafeSlow(size);
+  into.bytes.copy(larger, 0, 0, into.used);
+  into.bytes = larger;
+}
+
+/** In place of the library's `decompressMessage`. */
+function handOn(message: Buffer, encoding: string): Buffer | CompressedMessage {
+  const bytes = message.subarray(PREFIX_BYTES);
+  return message[0] === 1 ? new CompressedMessage(bytes, encoding) : bytes;
+}
+
+/** Two messages and an empty one, in frames of all sizes, come out as they went in. */
+function decodes(StreamDecoder: new (max: number) => Decoder): boolean {
+  const stream = Buffer.from([0, 0, 0, 0, 3, 7, 8, 9, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 5]);
+  for (let frame = 1; frame <= stream.length; frame++) {
+    const decoder = new StreamDecoder(3);
+    const messages: Buffer[] = [];
+    for (let at = 0; at < stream.length; at += frame) {
+      messages.push(...decoder.write(stream.subarray(at, at + frame)));
+    }
+    if (messages.length !== 3 || !Buffer.concat(messages).equals(stream)) return false;
+  }
+  try {
+    new StreamDecoder(3).write(Buffer.from([0, 0, 0, 0, 4]));
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+function load(require: NodeJS.Require, path: string): Record<string, unknown> {
+  try {
+    return require(path) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,93 @@
+import { create } from '@bufbuild/protobuf';
+import { TephraError } from '../../base/errors.ts';
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as State,
+  HealthCheckResponseSchema,
+  type HealthCheckResponse,
+} from '../../gen/grpc/health/v1/health_pb.ts';
+import { rpcMethod, rpcStream, type AnyRpc } from './method.ts';
+
+/** What can be asked about; '' is the whole server. */
+const SERVICES: ReadonlySet<string> = new Set(['', 'ingest', 'query']);
+
+/** Whether requests are taken, for those who ask once and those who want to be told. */
+export class Readiness {
+  #ready = true;
+  #ended = false;
+  readonly #waiting = new Set<() => void>();
+
+  /** Whether requests are taken. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** True when nobody is told any more, because the server stops. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** From now on requests are refused. */
+  setNotReady(): void {
+    this.#ready = false;
+    this.#wake();
+  }
+
+  /** Ends the streams of all who wait. */
+  end(): void {
+    this.#ready = false;
+    this.#ended = true;
+    this.#wake();
+  }
+
+  /** Resolves at the next change, or when `signal` fires. */
+  change(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        signal.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      signal.addEventListener('abort', wake);
+      if (signal.aborted) wake();
+    });
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting) wake();
+  }
+}
+
+/** `grpc.health.v1.Health`. */
+export function healthMethods(readiness: Readiness): AnyRpc[] {
+  const stateOf = (service: string): State => {
+    if (!SERVICES.has(service)) return State.SERVICE_UNKNOWN;
+    return readiness.ready ? State.SERVING : State.NOT_SERVING;
+  };
+  const reply = (status: State): { message: HealthCheckResponse } => ({
+    message: create(HealthCheckResponseSchema, { status }),
+  });
+  return [
+    rpcMethod(Health.method.check, ({ service }) => {
+      const state = stateOf(service);
+      if (state === State.SERVICE_UNKNOWN) {
+        const asked = JSON.stringify(service.slice(0, 128));
+        return Promise.reject(
+          new TephraError('not_found', `no service ${asked}; there are "", "ingest" and "query"`),
+        );
+      }
+      return Promise.resolve(reply(state));
+    }),
+    rpcStream(Health.method.watch, async function* watch({ service }, call) {
+      let told: State | undefined;
+      while (!call.signal.aborted) {
+        const state = stateOf(service);
+        if (state !== told) yield reply(state);
+        told = state;
+        if (readiness.ended) return;
+        await readiness.change(call.signal);
+      }
+    }),
+  ];
+}
