@@ -5,7 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { toBinary } from '@bufbuild/protobuf';
 import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
 import { expectAll, pushConnect, type Pushed, rangeAround } from './check.ts';
@@ -24,6 +24,8 @@ const withGo = hasGo ? describe : describe.skip;
 const reason = hasGo ? '' : ' (skipped: no Go here)';
 /** The first use of a Go toolchain compiles its standard library and pprof. */
 const GO_MS = 180_000;
+
+jest.setTimeout(GO_MS);
 
 const servers = new Servers();
 let server: ServerProcess;
@@ -142,31 +144,21 @@ withGo(`a Go program${reason}`, () => {
     const program = servers.path('busy');
     await runWell('go', ['build', '-o', program, join(PROGRAMS, 'busy.go')], { timeoutMs: GO_MS });
     await runWell(program, [cpu, heap]);
-  }, GO_MS);
+  });
 
-  test(
-    'CPU by label',
-    async () => {
-      const pushed = await check(cpu, 'go-cpu', 'process_cpu');
-      const handlers = pushed.profile.series.map(({ labels }) => labels.get('handler'));
-      expect(handlers).toEqual(expect.arrayContaining(['search', 'checkout']));
-      expect(under(pushed.profile, 'cpu', /^main\.hashForever$/)).toBeGreaterThan(0n);
-      await expectTop(pushed, 'cpu', 'nanoseconds', 'ns');
-    },
-    GO_MS,
-  );
+  test('CPU by label', async () => {
+    const pushed = await check(cpu, 'go-cpu', 'process_cpu');
+    const handlers = pushed.profile.series.map(({ labels }) => labels.get('handler'));
+    expect(handlers).toEqual(expect.arrayContaining(['search', 'checkout']));
+    expect(under(pushed.profile, 'cpu', /^main\.hashForever$/)).toBeGreaterThan(0n);
+    await expectTop(pushed, 'cpu', 'nanoseconds', 'ns');
+  });
 
-  test(
-    'heap',
-    async () => {
-      const pushed = await check(heap, 'go-heap', 'memory');
-      expect(under(pushed.profile, 'inuse_space', /^main\.keepBlocks$/)).toBeGreaterThan(
-        1_000_000n,
-      );
-      await expectTop(pushed, 'inuse_space', 'bytes', 'B');
-    },
-    GO_MS,
-  );
+  test('heap', async () => {
+    const pushed = await check(heap, 'go-heap', 'memory');
+    expect(under(pushed.profile, 'inuse_space', /^main\.keepBlocks$/)).toBeGreaterThan(1_000_000n);
+    await expectTop(pushed, 'inuse_space', 'bytes', 'B');
+  });
 });
 
 describe('a Node program', () => {
@@ -176,7 +168,7 @@ describe('a Node program', () => {
     wall = servers.path('node.wall.pb.gz');
     heap = servers.path('node.heap.pb.gz');
     await runWell(process.execPath, [join(PROGRAMS, 'busy.mjs'), wall, heap]);
-  }, 30_000);
+  });
 
   test('wall by label', async () => {
     const pushed = await check(wall, 'node-wall', 'wall');

@@ -10,8 +10,8 @@ import { PusherService } from '../../src/gen/push/v1/push_pb.ts';
 import { QuerierService } from '../../src/gen/querier/v1/querier_pb.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
-export const PROGRAM = join(ROOT, 'bin', 'tephra.cjs');
-const START_MS = 20_000;
+const PROGRAM = join(ROOT, 'bin', 'tephra.cjs');
+const START_MS = 60_000;
 
 /** A program that ran to its end. */
 export interface Finished {
@@ -37,7 +37,7 @@ export async function run(
     cwd: options.cwd,
     env: cleanEnvironment(),
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: options.timeoutMs ?? 30_000,
+    timeout: options.timeoutMs ?? 60_000,
     killSignal: 'SIGKILL',
   });
   const out: Buffer[] = [];
