@@ -9,7 +9,7 @@ export interface LabelSplit {
   /** Index into `spans` by sample, -1 = none; undefined where no sample has a span. */
   readonly spanOf: Int32Array | undefined;
   readonly spans: readonly Span[];
-  /** Label sets beyond the limit, whose samples are in the group without labels. */
+  /** Label sets beyond the limit, whose samples are in the group with only {@link CUT_LABEL}. */
   readonly foldedSets: number;
 }
 
@@ -26,6 +26,14 @@ export interface Span {
   readonly spanId: string;
   readonly traceId: string;
 }
+
+/**
+ * Label of the series that takes the samples whose own labels were cut, because their push had too
+ * many sets of them: so queries can tell how much that is. Its value is {@link CUT_VALUE}.
+ */
+export const CUT_LABEL = '__cut__';
+/** See {@link CUT_LABEL}. */
+export const CUT_VALUE = 'sample_labels';
 
 const SPAN_ID = /^[0-9a-f]{16}$/i;
 const TRACE_ID = /^[0-9a-f]{32}$/i;
@@ -46,7 +54,8 @@ const KEYS: ReadonlyMap<string, number> = new Map([
  * Groups samples by their set of string labels. Numeric labels are ignored, as are names that
  * cannot be stored or that belong to the server (`__…`); values that are too long are cut. Span and
  * trace ids are no labels even where malformed: each would be a series of its own. Of a name twice
- * on one sample the first counts. Only as many sets as one push may have are told apart.
+ * on one sample the first counts. Only as many sets as one push may have are told apart; the
+ * samples of the others go to one group that says so.
  */
 export function splitByLabels(
   columns: ProfileColumns,
@@ -74,6 +83,8 @@ class Splitter {
   readonly #groupByTexts = new Map<string, number>();
   readonly #labels: Label[][] = [[]];
   readonly #folded = new Set<string>();
+  /** The group of the samples whose labels were cut; 0 = none yet. */
+  #cutGroup = 0;
   readonly #spanByIds = new Map<string, number>();
   readonly #spans: Span[] = [];
 
@@ -177,9 +188,12 @@ class Splitter {
     const texts = JSON.stringify(set);
     let group = this.#groupByTexts.get(texts);
     if (group === undefined) {
-      if (this.#labels.length > this.#setsMax) {
+      if (this.#labels.length - (this.#cutGroup === 0 ? 0 : 1) > this.#setsMax) {
         this.#folded.add(texts);
-        return 0;
+        if (this.#cutGroup === 0) {
+          this.#cutGroup = this.#labels.push([[CUT_LABEL, CUT_VALUE]]) - 1;
+        }
+        return this.#cutGroup;
       }
       group = this.#labels.push(set) - 1;
       this.#groupByTexts.set(texts, group);

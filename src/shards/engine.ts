@@ -5,13 +5,21 @@ import type {
   EncodedAnswer,
   LabelsRequest,
   MergeRequest,
+  LossSink,
+  NotesSink,
+  ProfileStats,
+  QueryCost,
+  QueryNotes,
+  Selection,
   SeriesAnswer,
   SeriesRequest,
+  TreeForm,
 } from '../query/request.ts';
 
 /**
  * The engine as the port and the command line see it. Every method rejects with a `TephraError`.
- * Behind it are the shards, in worker threads or inline.
+ * Behind it are the shards, in worker threads or inline. What an answer lacks because stored data
+ * are damaged goes to `losses`, or is in the answer's own notes.
  */
 export interface Engine {
   /**
@@ -22,26 +30,51 @@ export interface Engine {
   push(items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
 
   /** Five-part ids of the profile types with data in the range, sorted. */
-  profileTypes(request: LabelsRequest): Promise<readonly string[]>;
+  profileTypes(request: LabelsRequest, losses?: LossSink): Promise<readonly string[]>;
   /** Label names (internal ones too), sorted. */
-  labelNames(request: LabelsRequest): Promise<readonly string[]>;
+  labelNames(request: LabelsRequest, losses?: LossSink): Promise<readonly string[]>;
   /** Values of one label, sorted. */
-  labelValues(request: LabelsRequest, name: string): Promise<readonly string[]>;
+  labelValues(request: LabelsRequest, name: string, losses?: LossSink): Promise<readonly string[]>;
   /** Distinct projections of matching label sets on `names` (empty = all labels), sorted. */
-  series(request: LabelsRequest, names: readonly string[]): Promise<readonly (readonly Label[])[]>;
+  series(
+    request: LabelsRequest,
+    names: readonly string[],
+    losses?: LossSink,
+  ): Promise<readonly (readonly Label[])[]>;
 
   /** Timeline by group. */
-  selectSeries(request: SeriesRequest): Promise<readonly SeriesAnswer[]>;
+  selectSeries(request: SeriesRequest, notes?: NotesSink): Promise<readonly SeriesAnswer[]>;
   /** A `querier.v1.SelectMergeStacktracesResponse` with the flame graph. */
   flameGraph(request: MergeRequest): Promise<EncodedAnswer>;
   /** A `google.v1.Profile` with full frames. */
   pprof(request: MergeRequest): Promise<EncodedAnswer>;
+  /** A merge by function names in another form. */
+  tree(request: MergeRequest, form: TreeForm): Promise<EncodedAnswer>;
+  /** A merge by function names in chunks, for trees that are large as one message. */
+  nodes(request: MergeRequest): Promise<NodeStream>;
   /** A `querier.v1.DiffResponse`. */
   diff(request: DiffRequest): Promise<EncodedAnswer>;
+
+  /** When the oldest and the newest profile of a tenant begin. */
+  profileStats(tenant: string): Promise<ProfileStats>;
+  /** What a query would have to read; of one type, or of all. */
+  queryCost(request: Selection & { readonly profileType: string | undefined }): Promise<QueryCost>;
 
   /** Runs the jobs that are due at `nowMs` (absorb, roll, removal, retention) and waits for them. */
   runJobs(nowMs: number): Promise<void>;
 
   /** Finishes what was accepted, then ends the workers. The store stays open. */
   stop(): Promise<void>;
+}
+
+/** A merged tree in chunks. */
+export interface NodeStream {
+  /** Nodes in all. */
+  readonly nodes: number;
+  readonly notes: QueryNotes;
+  /**
+   * `tephra.v1.MergeStreamResponse` messages, each made when it is asked for. Must be read to its end or
+   * returned, once.
+   */
+  readonly chunks: AsyncIterable<Uint8Array>;
 }

@@ -2,14 +2,19 @@ import type { Clock, Timers } from '../base/clock.ts';
 import type { LIMITS } from '../base/limits.ts';
 import type { Random } from '../base/random.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
-import type { SeriesRow } from '../query/labels/series-label.ts';
+import type { LabelPart } from '../query/execute/label-rows.ts';
 import type {
   EncodedAnswer,
   LabelsRequest,
   MergeRequest,
+  ProfileStats,
+  QueryCost,
   QueryNotes,
   SeriesRequest,
+  TreeForm,
 } from '../query/request.ts';
+import type { CostRequest } from '../query/execute/cost.ts';
+import type { InstantCounts } from '../query/execute/instants.ts';
 import type { SeriesPart } from '../query/series/part.ts';
 import type { FrameTree } from '../query/tree/frame-tree.ts';
 import type { NameTree } from '../query/tree/name-tree.ts';
@@ -47,7 +52,7 @@ export interface ShardHostApi {
   /** One outcome an item, in order; resolves when what was accepted is durable and visible. */
   push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
   /** The distinct series that match. */
-  labelRows(shards: readonly number[], request: LabelsRequest): Promise<readonly SeriesRow[]>;
+  labelRows(shards: readonly number[], request: LabelsRequest): Promise<LabelPart>;
   /** What these shards have for a timeline. */
   seriesParts(shards: readonly number[], request: SeriesRequest): Promise<SeriesPart>;
   /** The merged tree by function names. */
@@ -56,6 +61,18 @@ export interface ShardHostApi {
   mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart>;
   /** Joins and encodes a `querier.v1.SelectMergeStacktracesResponse`. */
   finishFlameGraph(parts: readonly NamePart[], maxNodes: number): Promise<EncodedAnswer>;
+  /** Joins and encodes a tree in another form. */
+  finishTree(parts: readonly NamePart[], form: TreeForm): Promise<EncodedAnswer>;
+  /** Joins a tree and keeps it, to be read in chunks. Rejects with `too_many_queries`. */
+  openNodes(parts: readonly NamePart[], maxNodes: number): Promise<OpenNodes>;
+  /** The next `tephra.v1.MergeStreamResponse` of an open tree; null after the last. */
+  readNodes(id: number): Promise<Uint8Array | null>;
+  /** Forgets an open tree; no error if it is not there. */
+  closeNodes(id: number): Promise<void>;
+  /** When the oldest and newest profile of a tenant begin. */
+  profileStats(shards: readonly number[], tenant: string): Promise<ProfileStats>;
+  /** What a query would have to read. */
+  queryCost(shards: readonly number[], request: CostRequest): Promise<QueryCost>;
   /** Joins and encodes a `querier.v1.DiffResponse`. */
   finishDiff(
     left: readonly NamePart[],
@@ -81,12 +98,24 @@ export interface ShardHostApi {
 export interface NamePart {
   readonly tree: NameTree;
   readonly notes: QueryNotes;
+  /** For a mean over time; absent unless asked for. */
+  readonly instants?: InstantCounts | undefined;
+}
+
+/** A joined tree that is read in chunks. */
+export interface OpenNodes {
+  readonly id: number;
+  /** Nodes in all. */
+  readonly nodes: number;
+  readonly notes: QueryNotes;
 }
 
 /** One host's part of a merge by full frames. */
 export interface FramePart {
   readonly tree: FrameTree;
   readonly notes: QueryNotes;
+  /** For a mean over time; absent unless asked for. */
+  readonly instants?: InstantCounts | undefined;
 }
 
 /** Methods whose results a host gives away. */
@@ -94,13 +123,17 @@ export const GIVEN_RESULTS = [
   'mergeNames',
   'mergeFrames',
   'finishFlameGraph',
+  'finishTree',
   'finishDiff',
   'finishPprof',
+  'readNodes',
 ] as const satisfies readonly (keyof ShardHostApi)[];
 
 /** Methods whose arguments are given to a host. */
 export const GIVEN_ARGUMENTS = [
   'finishFlameGraph',
+  'finishTree',
+  'openNodes',
   'finishDiff',
   'finishPprof',
 ] as const satisfies readonly (keyof ShardHostApi)[];

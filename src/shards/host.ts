@@ -9,37 +9,75 @@ import { releaseVolume } from '../jobs/retention.ts';
 import { ShardJobs } from '../jobs/shard-jobs.ts';
 import { parseProfileType } from '../profile/profile-type.ts';
 import { encodeDiff } from '../query/encode/diff.ts';
+import { encodeDot } from '../query/encode/dot.ts';
 import { encodeFlameGraph } from '../query/encode/flame-graph.ts';
+import { NodeChunks } from '../query/encode/node-chunks.ts';
 import { encodePprof } from '../query/encode/pprof.ts';
+import type { EncodedTree } from '../query/encode/pruned.ts';
+import { encodeTop } from '../query/encode/top.ts';
+import { encodeTree } from '../query/encode/tree.ts';
+import { keepBelow } from '../query/execute/call-site.ts';
 import { QueryBudget } from '../query/execute/context.ts';
 import type { QueryContext } from '../query/execute/context.ts';
 import { labelRows } from '../query/execute/label-rows.ts';
+import type { LabelPart } from '../query/execute/label-rows.ts';
+import { queryCost } from '../query/execute/cost.ts';
+import type { CostRequest } from '../query/execute/cost.ts';
+import { instantsOf } from '../query/execute/instants.ts';
 import { mergeSums } from '../query/execute/merge.ts';
+import { Losses } from '../query/losses.ts';
 import { RawPushes } from '../query/execute/raw-pushes.ts';
+import { profileStats } from '../query/execute/stats.ts';
 import { timelinePart } from '../query/execute/timeline.ts';
 import { addNotes, NO_NOTES } from '../query/request.ts';
 import type {
   EncodedAnswer,
   LabelsRequest,
   MergeRequest,
+  ProfileStats,
+  QueryCost,
   QueryNotes,
   SeriesRequest,
+  TreeForm,
 } from '../query/request.ts';
-import type { SeriesRow } from '../query/labels/series-label.ts';
 import type { SeriesPart } from '../query/series/part.ts';
 import { frameTreeOf, joinFrameTrees } from '../query/tree/join-frames.ts';
+import { shapeForGoPgo } from '../query/tree/go-pgo.ts';
+import type { NameTree } from '../query/tree/name-tree.ts';
 import { joinNameTrees } from '../query/tree/join.ts';
 import { nameTreeOf } from '../query/tree/name-tree-of.ts';
+import {
+  damagedFrameTree,
+  damagedNameTree,
+  weighFrames,
+  weighNames,
+} from '../query/tree/weights.ts';
+import type { TreeWeights } from '../query/tree/weights.ts';
 import { BlockCache } from '../storage/block/cache.ts';
 import { recoverShard } from '../storage/shard/recover.ts';
 import { ShardState } from '../storage/shard/shard-state.ts';
-import type { FramePart, NamePart, ShardHostApi, ShardHostOptions } from './host-contract.ts';
+import type {
+  FramePart,
+  NamePart,
+  OpenNodes,
+  ShardHostApi,
+  ShardHostOptions,
+} from './host-contract.ts';
 
 interface OwnedShard {
   readonly state: ShardState;
   readonly ingest: ShardIngest;
   readonly jobs: ShardJobs;
 }
+
+/** A tree that is read in chunks; `forget` cancels the timer that ends it. */
+interface OpenTree {
+  readonly chunks: NodeChunks;
+  forget: () => void;
+}
+
+/** Ids of open trees of one incarnation. */
+const TREES_PER_INCARNATION = 2 ** 24;
 
 /** Nanoseconds in a millisecond, for pprof answers. */
 const NANOS = 1_000_000n;
@@ -58,7 +96,10 @@ export class ShardHost implements ShardHostApi {
   readonly #raw = new RawPushes();
   #jobs: Promise<void> = Promise.resolve();
   #evicted = 0;
-  readonly #recovered = { fragments: 0, sections: 0, damaged: 0, gaps: 0 };
+  /** Trees that are read in chunks, by id. */
+  readonly #openTrees = new Map<number, OpenTree>();
+  #treesOpened = 0;
+  readonly #recovered = { fragments: 0, sections: 0, damaged: 0 };
 
   constructor(options: ShardHostOptions) {
     this.#options = options;
@@ -80,7 +121,6 @@ export class ShardHost implements ShardHostApi {
       this.#recovered.fragments += found.fragments;
       this.#recovered.sections += found.sections;
       this.#recovered.damaged += found.damaged.length;
-      this.#recovered.gaps += found.gaps.length;
       this.#shards.set(shard, {
         state,
         ingest: new ShardIngest({
@@ -118,35 +158,80 @@ export class ShardHost implements ShardHostApi {
     return this.#shard(shard).ingest.push(items);
   }
 
-  async labelRows(
-    shards: readonly number[],
-    request: LabelsRequest,
-  ): Promise<readonly SeriesRow[]> {
-    return labelRows(this.#context(shards), request);
+  async labelRows(shards: readonly number[], request: LabelsRequest): Promise<LabelPart> {
+    return labelRows(this.#context(shards, request.signal), request);
   }
 
   async seriesParts(shards: readonly number[], request: SeriesRequest): Promise<SeriesPart> {
-    return timelinePart(this.#context(shards), request);
+    return timelinePart(this.#context(shards, request.signal), request);
   }
 
   async mergeNames(shards: readonly number[], request: MergeRequest): Promise<NamePart> {
-    const { parts, notes } = await mergeSums(this.#context(shards), request);
-    const trees = parts.map(({ dictionary, sums }) => nameTreeOf(dictionary, sums.finish()));
-    return { tree: joinNameTrees(trees), notes };
+    const merged = await mergeSums(this.#context(shards, request.signal), request);
+    const trees = merged.parts.map(({ dictionary, sums }) =>
+      nameTreeOf(dictionary, keepBelow(dictionary, sums.finish(), request.callSite)),
+    );
+    if (showsDamage(merged.damagedValue, request)) trees.push(damagedNameTree(merged.damagedValue));
+    return { tree: joinNameTrees(trees), notes: merged.notes, instants: merged.instants };
   }
 
   async mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart> {
-    const { parts, notes } = await mergeSums(this.#context(shards), request);
-    const trees = parts.map(({ dictionary, sums }) => frameTreeOf(dictionary, sums.finish()));
-    return { tree: joinFrameTrees(trees), notes };
+    const merged = await mergeSums(this.#context(shards, request.signal), request);
+    const trees = merged.parts.map(({ dictionary, sums }) =>
+      frameTreeOf(dictionary, keepBelow(dictionary, sums.finish(), request.callSite)),
+    );
+    if (showsDamage(merged.damagedValue, request)) {
+      trees.push(damagedFrameTree(merged.damagedValue));
+    }
+    return { tree: joinFrameTrees(trees), notes: merged.notes, instants: merged.instants };
   }
 
   async finishFlameGraph(parts: readonly NamePart[], maxNodes: number): Promise<EncodedAnswer> {
-    const { bytes, saturated } = encodeFlameGraph(
-      joinNameTrees(parts.map(({ tree }) => tree)),
-      maxNodes,
-    );
-    return { bytes, notes: notesOf(parts, saturated) };
+    const { tree, weights } = joined(parts);
+    const encoded = encodeFlameGraph(tree, maxNodes);
+    return { bytes: encoded.bytes, notes: notesOf(parts, [weights], encoded) };
+  }
+
+  async finishTree(parts: readonly NamePart[], form: TreeForm): Promise<EncodedAnswer> {
+    const { tree, weights } = joined(parts);
+    const encoded = encodedAs(form, tree);
+    return { bytes: encoded.bytes, notes: notesOf(parts, [weights], encoded) };
+  }
+
+  async openNodes(parts: readonly NamePart[], maxNodes: number): Promise<OpenNodes> {
+    const { openTreesMax, treeChunkBytes } = this.#options.limits;
+    if (this.#openTrees.size >= openTreesMax) {
+      throw new TephraError('too_many_queries', `${openTreesMax} trees are being read in chunks`);
+    }
+    const { tree, weights } = joined(parts);
+    const chunks = new NodeChunks(tree, maxNodes, treeChunkBytes);
+    // Unlike those of a host that died: a reader must never get another's tree.
+    const id = this.#options.incarnation * TREES_PER_INCARNATION + this.#treesOpened++;
+    this.#openTrees.set(id, { chunks, forget: this.#forgetLater(id) });
+    return { id, nodes: chunks.nodes, notes: notesOf(parts, [weights], chunks) };
+  }
+
+  async readNodes(id: number): Promise<Uint8Array | null> {
+    const open = this.#openTrees.get(id);
+    if (open === undefined) throw new TephraError('worker_died', 'the tree is no longer open');
+    open.forget();
+    const bytes = open.chunks.next();
+    if (bytes === undefined) this.#openTrees.delete(id);
+    else open.forget = this.#forgetLater(id);
+    return bytes ?? null;
+  }
+
+  async closeNodes(id: number): Promise<void> {
+    this.#openTrees.get(id)?.forget();
+    this.#openTrees.delete(id);
+  }
+
+  async profileStats(shards: readonly number[], tenant: string): Promise<ProfileStats> {
+    return profileStats(this.#context(shards), tenant);
+  }
+
+  async queryCost(shards: readonly number[], request: CostRequest): Promise<QueryCost> {
+    return queryCost(this.#context(shards, request.signal), request);
   }
 
   async finishDiff(
@@ -154,22 +239,24 @@ export class ShardHost implements ShardHostApi {
     right: readonly NamePart[],
     maxNodes: number,
   ): Promise<EncodedAnswer> {
-    const { bytes, saturated } = encodeDiff(
-      joinNameTrees(left.map(({ tree }) => tree)),
-      joinNameTrees(right.map(({ tree }) => tree)),
-      maxNodes,
-    );
-    return { bytes, notes: notesOf([...left, ...right], saturated) };
+    const sides = [joined(left), joined(right)] as const;
+    const encoded = encodeDiff(sides[0].tree, sides[1].tree, maxNodes);
+    const weights = sides.map((side) => side.weights);
+    return { bytes: encoded.bytes, notes: notesOf([...left, ...right], weights, encoded) };
   }
 
   async finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer> {
-    const { bytes, saturated } = encodePprof(joinFrameTrees(parts.map(({ tree }) => tree)), {
+    const whole = joinFrameTrees(parts.map(({ tree }) => tree));
+    const tree = request.goPgo === undefined ? whole : shapeForGoPgo(whole, request.goPgo);
+    const encoded = encodePprof(tree, {
       type: parseProfileType(request.profileType),
       timeNanos: BigInt(Math.floor(request.startMs)) * NANOS,
       durationNanos: BigInt(Math.max(0, Math.floor(request.endMs - request.startMs))) * NANOS,
       period: 0n,
+      within: request.within,
     });
-    return { bytes, notes: notesOf(parts, saturated) };
+    const notes = notesOf(parts, [weighFrames(whole)], { ...encoded, foldedValue: 0n });
+    return { bytes: encoded.bytes, notes };
   }
 
   /** One run after the other: two absorbs of a partition at once would only lose each other's race. */
@@ -203,7 +290,6 @@ export class ShardHost implements ShardHostApi {
       fragments_recovered: this.#recovered.fragments,
       sections_recovered: this.#recovered.sections,
       fragments_damaged: this.#recovered.damaged,
-      ledger_gaps: this.#recovered.gaps,
       head_bytes: 0,
       stack_hits: 0,
       stack_walks: 0,
@@ -229,8 +315,14 @@ export class ShardHost implements ShardHostApi {
 
   /** Finishes what was accepted and the jobs that run. */
   async stop(): Promise<void> {
+    for (const id of [...this.#openTrees.keys()]) await this.closeNodes(id);
     for (const { ingest } of this.#shards.values()) await ingest.settled();
     await this.#jobs;
+  }
+
+  #forgetLater(id: number): () => void {
+    const { timers, limits } = this.#options;
+    return timers.after(limits.openTreeIdleMs, () => this.#openTrees.delete(id));
   }
 
   #shard(shard: number): OwnedShard {
@@ -239,21 +331,59 @@ export class ShardHost implements ShardHostApi {
     return owned;
   }
 
-  #context(shards: readonly number[]): QueryContext {
+  #context(shards: readonly number[], signal?: AbortSignal): QueryContext {
     const { clock, timers, limits } = this.#options;
     return {
       shards: shards.map((shard) => this.#shard(shard).state),
       cache: this.#cache,
       raw: this.#raw,
-      pause: createPause(clock, timers),
+      pause: createPause(clock, timers, () => {
+        if (signal?.aborted === true) throw TephraError.from(signal.reason);
+      }),
       budget: new QueryBudget(limits.queryBytes),
+      losses: new Losses(),
     };
   }
 }
 
-function notesOf(parts: readonly { readonly notes: QueryNotes }[], saturated: boolean): QueryNotes {
+/** The notes of all parts with what the joined trees tell. */
+function notesOf(
+  parts: readonly (NamePart | FramePart)[],
+  weights: readonly TreeWeights[],
+  encoded: Pick<EncodedTree, 'saturated' | 'foldedValue'>,
+): QueryNotes {
   const notes = parts.reduce((sum, part) => addNotes(sum, part.notes), NO_NOTES);
-  return { ...notes, saturated: notes.saturated || saturated };
+  const sum = (of: (weight: TreeWeights) => bigint): bigint =>
+    weights.reduce((value, weight) => value + of(weight), 0n);
+  return {
+    ...notes,
+    total: sum(({ total }) => total),
+    damagedValue: sum(({ damagedValue }) => damagedValue),
+    truncatedValue: sum(({ truncatedValue }) => truncatedValue),
+    foldedValue: encoded.foldedValue,
+    instants: instantsOf(parts.flatMap(({ instants }) => instants ?? [])),
+    saturated: notes.saturated || encoded.saturated,
+  };
+}
+
+function joined(parts: readonly NamePart[]): ReturnType<typeof weighNames> {
+  return weighNames(joinNameTrees(parts.map(({ tree }) => tree)));
+}
+
+function encodedAs(form: TreeForm, tree: NameTree): EncodedTree {
+  switch (form.kind) {
+    case 'tree':
+      return encodeTree(tree, form.maxNodes);
+    case 'dot':
+      return encodeDot(tree, form.maxNodes);
+    default:
+      return encodeTop(tree, form.limit);
+  }
+}
+
+/** Whether value without stacks has a place in the answer: none below a call site. */
+function showsDamage(value: bigint, { callSite }: MergeRequest): boolean {
+  return value > 0n && (callSite === undefined || callSite.length === 0);
 }
 
 /** `pushesStored` as `pushes_stored`. */

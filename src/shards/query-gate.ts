@@ -35,31 +35,45 @@ export class QueryGate {
 
   /**
    * Runs `query` when there is a place. Rejects with `too_many_queries` if too many wait already,
-   * with `deadline` when the time is up.
+   * with `deadline` when the time is up, and with the reason of `asker` when that fires; the signal that
+   * the query gets then fires too.
    */
-  run<T>(query: () => Promise<T>): Promise<T> {
+  run<T>(query: (signal: AbortSignal) => Promise<T>, asker?: AbortSignal): Promise<T> {
     if (this.#running >= this.#options.atOnce && this.#waiting.size >= this.#options.waitingMax) {
       return Promise.reject(
         new TephraError('too_many_queries', `${this.#waiting.size} queries wait already`),
       );
     }
+    const controller = new AbortController();
     return new Promise<T>((resolve, reject) => {
       const start = (): void => {
         this.#running++;
         // An async wrapper: a query that throws at once still gives its place back.
-        void (async () => query())()
+        void (async () => query(controller.signal))()
           .finally(() => {
-            cancelTimer();
+            done();
             this.#release();
           })
           .then(resolve, reject);
       };
-      const cancelTimer = this.#options.timers.after(this.#options.timeoutMs, () => {
+      const stop = (error: TephraError): void => {
+        done();
         this.#waiting.delete(start);
+        controller.abort(error);
+        reject(error);
+      };
+      const leave = (): void => stop(TephraError.from(asker?.reason));
+      const done = (): void => {
+        cancelTimer();
+        asker?.removeEventListener('abort', leave);
+      };
+      const cancelTimer = this.#options.timers.after(this.#options.timeoutMs, () => {
         this.#timedOut++;
-        reject(new TephraError('deadline', `no answer within ${this.#options.timeoutMs} ms`));
+        stop(new TephraError('deadline', `no answer within ${this.#options.timeoutMs} ms`));
       });
-      if (this.#running < this.#options.atOnce) start();
+      asker?.addEventListener('abort', leave);
+      if (asker?.aborted === true) leave();
+      else if (this.#running < this.#options.atOnce) start();
       else this.#waiting.add(start);
     });
   }

@@ -6,6 +6,10 @@
  * - **given away** (methods named in `gives`): a typed array that covers its whole buffer is
  *   transferred, and the sender may not touch it again;
  * - **lent** (all others): the sender keeps what it has.
+ *
+ * A signal as property `signal` of an argument crosses too: when the caller's fires, so does the
+ * one that the handler has got, with the same TephraError as its reason.
+ *
  * In both, a view of a part of a buffer is copied first: transferring one view would empty its
  * siblings, and cloning one would copy the whole buffer behind it (pooled Buffers: 8 KiB and more).
  */
@@ -40,7 +44,17 @@ export interface Connection<T> {
   close(error?: TephraError): void;
 }
 
-type Request = readonly [kind: 'call', id: number, method: string, args: readonly unknown[]];
+type Request =
+  | readonly [
+      kind: 'call',
+      id: number,
+      method: string,
+      args: readonly unknown[],
+      /** Which of the arguments have a signal. */
+      signals: readonly number[],
+    ]
+  /** The signal of that call has fired. */
+  | readonly [kind: 'cancel', id: number, reason: WireError];
 type Answer =
   | readonly [kind: 'value', id: number, value: unknown]
   | readonly [kind: 'error', id: number, error: WireError];
@@ -64,8 +78,17 @@ export function serve<T extends Methods<T>>(
     const { message, transfer } = pack(answer, give);
     port.postMessage(message, transfer);
   };
-  const answer = async (request: Request): Promise<void> => {
-    const [, id, method, args] = request;
+  const cancels = new Map<number, AbortController>();
+  const answer = async (request: Request & { readonly 0: 'call' }): Promise<void> => {
+    const [, id, method, plain, signals] = request;
+    let args = plain;
+    if (signals.length > 0) {
+      const controller = new AbortController();
+      cancels.set(id, controller);
+      args = plain.map((arg, index) =>
+        signals.includes(index) ? { ...(arg as object), signal: controller.signal } : arg,
+      );
+    }
     try {
       const handler = (handlers as Record<string, unknown>)[method];
       if (typeof handler !== 'function') {
@@ -75,10 +98,13 @@ export function serve<T extends Methods<T>>(
       post(['value', id, value], given.has(method));
     } catch (error) {
       post(['error', id, TephraError.from(error).toWire()], false);
+    } finally {
+      cancels.delete(id);
     }
   };
   port.on('message', (message) => {
     const request = message as Request;
+    if (request[0] === 'cancel') cancels.get(request[1])?.abort(TephraError.from(request[2]));
     if (request[0] !== 'call') return;
     running++;
     void answer(request).finally(() => {
@@ -134,10 +160,28 @@ export function connect<T extends Methods<T>>(
         return;
       }
       const id = ++lastId;
-      const { message, transfer } = pack(['call', id, method, args], given.has(method));
+      const { plain, signals, signal } = withoutSignals(args);
+      const request: Request = ['call', id, method, plain, signals];
+      const { message, transfer } = pack(request, given.has(method));
       try {
         port.postMessage(message, transfer);
-        pending.set(id, { resolve, reject });
+        const cancel = (): void => {
+          const reason = TephraError.from(signal?.reason).toWire();
+          port.postMessage(['cancel', id, reason] satisfies Request);
+        };
+        const done = (): void => signal?.removeEventListener('abort', cancel);
+        pending.set(id, {
+          resolve: (value) => {
+            done();
+            resolve(value);
+          },
+          reject: (error) => {
+            done();
+            reject(error);
+          },
+        });
+        if (signal?.aborted === true) cancel();
+        else signal?.addEventListener('abort', cancel);
       } catch (error) {
         // What cannot be cloned is a bug of the caller.
         reject(TephraError.from(error));
@@ -163,6 +207,26 @@ export function connect<T extends Methods<T>>(
       port.close();
     },
   };
+}
+
+/** The arguments without their signals, which cannot cross; all of one call are the same one. */
+function withoutSignals(args: readonly unknown[]): {
+  readonly plain: readonly unknown[];
+  readonly signals: readonly number[];
+  readonly signal: AbortSignal | undefined;
+} {
+  const signals: number[] = [];
+  let found: AbortSignal | undefined;
+  const plain = args.map((arg, index) => {
+    if (typeof arg !== 'object' || arg === null || !('signal' in arg)) return arg;
+    const { signal, ...rest } = arg;
+    if (signal !== undefined) {
+      found = signal as AbortSignal;
+      signals.push(index);
+    }
+    return rest;
+  });
+  return { plain, signals, signal: found };
 }
 
 interface Pending {

@@ -6,19 +6,30 @@ import type { PushItem, PushOutcome } from '../ingest/push.ts';
 import type { Label } from '../profile/labels.ts';
 import type { SeriesRow } from '../query/labels/series-label.ts';
 import { labelNames, labelValues, profileTypes, seriesProjections } from '../query/labels/merge.ts';
+import { addLosses, NO_LOSSES } from '../query/losses.ts';
 import type {
+  Cancelable,
   DiffRequest,
   EncodedAnswer,
   LabelsRequest,
   MergeRequest,
+  LossSink,
+  NotesSink,
+  ProfileStats,
+  QueryCost,
   SeriesAnswer,
   SeriesRequest,
+  TreeForm,
 } from '../query/request.ts';
+import { addNotes, NO_NOTES } from '../query/request.ts';
 import { parseSelector } from '../query/selector/parse.ts';
 import { requiredService } from '../query/selector/required-service.ts';
 import { finishSeries } from '../query/series/finish.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
-import type { Engine } from './engine.ts';
+import { joinCosts } from '../query/execute/cost.ts';
+import type { CostRequest } from '../query/execute/cost.ts';
+import { joinStats } from '../query/execute/stats.ts';
+import type { Engine, NodeStream } from './engine.ts';
 import type { Limits, NamePart, ShardHostApi } from './host-contract.ts';
 import type { HostHandle } from './host-handle.ts';
 import { QueryGate } from './query-gate.ts';
@@ -107,43 +118,49 @@ export class ShardedEngine implements Engine {
     return outcomes;
   }
 
-  async profileTypes(request: LabelsRequest): Promise<readonly string[]> {
-    return profileTypes(await this.#labelRows(request));
+  async profileTypes(request: LabelsRequest, losses?: LossSink): Promise<readonly string[]> {
+    return profileTypes(await this.#labelRows(request, losses));
   }
 
-  async labelNames(request: LabelsRequest): Promise<readonly string[]> {
-    return labelNames(await this.#labelRows(request));
+  async labelNames(request: LabelsRequest, losses?: LossSink): Promise<readonly string[]> {
+    return labelNames(await this.#labelRows(request, losses));
   }
 
-  async labelValues(request: LabelsRequest, name: string): Promise<readonly string[]> {
-    return labelValues(await this.#labelRows(request), name);
+  async labelValues(
+    request: LabelsRequest,
+    name: string,
+    losses?: LossSink,
+  ): Promise<readonly string[]> {
+    return labelValues(await this.#labelRows(request, losses), name);
   }
 
   async series(
     request: LabelsRequest,
     names: readonly string[],
+    losses?: LossSink,
   ): Promise<readonly (readonly Label[])[]> {
-    return seriesProjections(await this.#labelRows(request), names);
+    return seriesProjections(await this.#labelRows(request, losses), names);
   }
 
-  selectSeries(request: SeriesRequest): Promise<readonly SeriesAnswer[]> {
-    return this.#query(request, async () => {
+  selectSeries(asked: SeriesRequest, notes?: NotesSink): Promise<readonly SeriesAnswer[]> {
+    return this.#query(asked, async (request) => {
       const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
         api.seriesParts(shards, request),
       );
+      notes?.(parts.reduce((sum, part) => addNotes(sum, part.notes ?? NO_NOTES), NO_NOTES));
       return finishSeries(parts, request);
     });
   }
 
-  flameGraph(request: MergeRequest): Promise<EncodedAnswer> {
-    return this.#query(request, async () => {
+  flameGraph(asked: MergeRequest): Promise<EncodedAnswer> {
+    return this.#query(asked, async (request) => {
       const parts = await this.#mergeNames(request);
       return this.#finisher().finishFlameGraph(parts, this.#maxNodes(request));
     });
   }
 
-  pprof(request: MergeRequest): Promise<EncodedAnswer> {
-    return this.#query(request, async () => {
+  pprof(asked: MergeRequest): Promise<EncodedAnswer> {
+    return this.#query(asked, async (request) => {
       const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
         api.mergeFrames(shards, request),
       );
@@ -151,8 +168,42 @@ export class ShardedEngine implements Engine {
     });
   }
 
+  tree(asked: MergeRequest, form: TreeForm): Promise<EncodedAnswer> {
+    return this.#query(asked, async (request) => {
+      const parts = await this.#mergeNames(request);
+      return this.#finisher().finishTree(parts, form);
+    });
+  }
+
+  nodes(asked: MergeRequest): Promise<NodeStream> {
+    return this.#query(asked, async (request) => {
+      const parts = await this.#mergeNames(request);
+      const host = this.#finisher();
+      const { id, nodes, notes } = await host.openNodes(parts, this.#maxNodes(request));
+      return { nodes, notes, chunks: chunksOf(host, id) };
+    });
+  }
+
+  async profileStats(tenant: string): Promise<ProfileStats> {
+    const range = { startMs: 0, endMs: 0 };
+    return this.#query(range, async () => {
+      const ask = (api: ShardHostApi, shards: readonly number[]): Promise<ProfileStats> =>
+        api.profileStats(shards, tenant);
+      return joinStats(await this.#spread(tenant, [], ask));
+    });
+  }
+
+  queryCost(asked: CostRequest): Promise<QueryCost> {
+    return this.#query(asked, async (request) => {
+      const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
+        api.queryCost(shards, request),
+      );
+      return joinCosts(parts);
+    });
+  }
+
   diff({ left, right }: DiffRequest): Promise<EncodedAnswer> {
-    return this.#query(left, async () => {
+    return this.#query(left, async ({ signal }) => {
       checkRange(right);
       if (left.profileType !== right.profileType) {
         throw new TephraError(
@@ -161,8 +212,8 @@ export class ShardedEngine implements Engine {
         );
       }
       const [leftParts, rightParts] = await Promise.all([
-        this.#mergeNames(left),
-        this.#mergeNames(right),
+        this.#mergeNames({ ...left, signal }),
+        this.#mergeNames({ ...right, signal }),
       ]);
       return this.#finisher().finishDiff(leftParts, rightParts, this.#maxNodes(left));
     });
@@ -217,21 +268,20 @@ export class ShardedEngine implements Engine {
     if (this.#stopped !== undefined) throw new TephraError('draining', 'the engine is stopping');
   }
 
-  async #query<T>(
-    range: { readonly startMs: number; readonly endMs: number },
-    query: () => Promise<T>,
-  ): Promise<T> {
+  /** Runs a query in its turn; its request gets a signal that fires at the deadline too. */
+  async #query<R extends Asked, T>(asked: R, query: (request: R) => Promise<T>): Promise<T> {
     this.#refuseWhenStopping();
-    checkRange(range);
-    return this.#gate.run(query);
+    checkRange(asked);
+    return this.#gate.run((signal) => query({ ...asked, signal }), asked.signal);
   }
 
-  #labelRows(request: LabelsRequest): Promise<readonly SeriesRow[]> {
-    return this.#query(request, async () => {
+  #labelRows(asked: LabelsRequest, losses: LossSink | undefined): Promise<readonly SeriesRow[]> {
+    return this.#query(asked, async (request) => {
       const parts = await this.#spread(request.tenant, request.selectors, (api, shards) =>
         api.labelRows(shards, request),
       );
-      return parts.flat();
+      losses?.(parts.reduce((sum, part) => addLosses(sum, part.losses), NO_LOSSES));
+      return parts.flatMap(({ rows }) => rows);
     });
   }
 
@@ -272,6 +322,12 @@ export class ShardedEngine implements Engine {
   }
 }
 
+/** What all queries have. */
+interface Asked extends Cancelable {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
 function owners(hosts: readonly HostHandle[], shardCount: number): readonly HostHandle[] {
   const ownerOf: HostHandle[] = [];
   for (const host of hosts) {
@@ -284,6 +340,19 @@ function owners(hosts: readonly HostHandle[], shardCount: number): readonly Host
     assert(ownerOf[shard] !== undefined, `shard ${shard} has no owner`);
   }
   return ownerOf;
+}
+
+/** The chunks of an open tree; closes it when its reader stops early. */
+async function* chunksOf(host: ShardHostApi, id: number): AsyncGenerator<Uint8Array> {
+  try {
+    for (;;) {
+      const chunk = await host.readNodes(id);
+      if (chunk === null) return;
+      yield chunk;
+    }
+  } finally {
+    await host.closeNodes(id).catch(() => undefined);
+  }
 }
 
 /** The shards that can hold a series which one of the selectors matches; undefined = all. */

@@ -144,10 +144,15 @@ describe('samples', () => {
     ]);
   });
 
-  test('of sets beyond the limit lose their labels and are counted', () => {
+  test('of sets beyond the limit lose their labels, and say so', () => {
     const samples = Array.from({ length: 10 }, (_, i): [string, string][] => [['a', `${i % 5}`]]);
     const result = split(samples, 3);
-    expect(groupsOf(result)).toEqual(['{}: 3 4 8 9', '{a=0}: 0 5', '{a=1}: 1 6', '{a=2}: 2 7']);
+    expect(groupsOf(result)).toEqual([
+      '{a=0}: 0 5',
+      '{a=1}: 1 6',
+      '{a=2}: 2 7',
+      '{__cut__=sample_labels}: 3 4 8 9',
+    ]);
     expect(result.foldedSets).toBe(2);
     expect(split(samples, 5).foldedSets).toBe(0);
   });

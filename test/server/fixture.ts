@@ -25,6 +25,8 @@ export class FakeEngine implements Engine {
   fail: Error | undefined = undefined;
   gate: Promise<void> = Promise.resolve();
   notes: QueryNotes = NO_NOTES;
+  /** Chunks of a tree: encoded `tephra.v1.MergeStreamResponse` messages. */
+  chunks: Uint8Array[] = [];
   types: string[] = ['process_cpu:cpu:nanoseconds:cpu:nanoseconds', 'memory:space:bytes::'];
   names: string[] = ['__name__', 'otel.scope.name', 'service_name'];
   sets: (readonly Label[])[] = [
@@ -88,6 +90,42 @@ export class FakeEngine implements Engine {
   async pprof(...args: unknown[]): Promise<{ bytes: Uint8Array; notes: QueryNotes }> {
     await this.#called('pprof', ...args);
     return { bytes: toBinary(ProfileSchema, this.profile), notes: this.notes };
+  }
+  async tree(...args: Parameters<Engine['tree']>): ReturnType<Engine['tree']> {
+    await this.#called('tree', ...args);
+    const [, { kind }] = args;
+    const bytes =
+      kind === 'top'
+        ? new Uint8Array(0)
+        : toBinary(
+            SelectMergeStacktracesResponseSchema,
+            create(
+              SelectMergeStacktracesResponseSchema,
+              kind === 'tree' ? { tree: Uint8Array.of(0, 0, 0) } : { dot: 'digraph profile {}' },
+            ),
+          );
+    return { bytes, notes: this.notes };
+  }
+  async nodes(...args: unknown[]): ReturnType<Engine['nodes']> {
+    await this.#called('nodes', ...args);
+    const { chunks } = this;
+    return {
+      nodes: chunks.length,
+      notes: this.notes,
+      chunks: (async function* () {
+        yield* chunks;
+      })(),
+    };
+  }
+  async profileStats(...args: unknown[]): ReturnType<Engine['profileStats']> {
+    await this.#called('profileStats', ...args);
+    return { hasProfiles: true, oldestMs: 60_000, newestMs: 120_000 };
+  }
+  async queryCost(...args: unknown[]): ReturnType<Engine['queryCost']> {
+    await this.#called('queryCost', ...args);
+    const symbolBytes = 5;
+    const tier = { blocks: 1, series: 2, profiles: 3, indexBytes: 4, columnBytes: 6, symbolBytes };
+    return { minutes: tier, raw: { ...tier, blocks: 7 }, shards: 1 };
   }
   async diff(...args: unknown[]): Promise<{ bytes: Uint8Array; notes: QueryNotes }> {
     await this.#called('diff', ...args);

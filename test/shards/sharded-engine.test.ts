@@ -4,7 +4,8 @@ import { TephraError } from '../../src/base/errors.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { shardOf } from '../../src/ingest/route.ts';
 import type { PushItem } from '../../src/ingest/push.ts';
-import type { MergeRequest } from '../../src/query/request.ts';
+import { joinCosts } from '../../src/query/execute/cost.ts';
+import { NO_NOTES, type MergeRequest } from '../../src/query/request.ts';
 import type { ShardHostApi } from '../../src/shards/host-contract.ts';
 import { inlineHandle } from '../../src/shards/host-handle.ts';
 import type { BlobStore } from '../../src/storage/blob-store/contract.ts';
@@ -12,7 +13,7 @@ import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
 import { ShardedEngine } from '../../src/shards/sharded-engine.ts';
 
 const SHARDS = 4;
-const NOTES = { wholeMinutes: 0, damagedStacks: 0, saturated: false, blocksRead: 0, bytesRead: 0 };
+const NOTES = NO_NOTES;
 
 /** A host that writes down what it is asked; `own` replaces methods. */
 function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}): ShardHostApi {
@@ -28,11 +29,18 @@ function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}):
         `push ${shard}`,
         items.map((_, i) => ({ outcome: 'stored' as const, entries: i })),
       ),
-    labelRows: (shards) => say(`labels ${shards.join()}`, []),
+    labelRows: (shards) => say(`labels ${shards.join()}`, { rows: [], losses: NOTES }),
     seriesParts: (shards) => say(`series ${shards.join()}`, { groups: [] }),
     mergeNames: (shards) => say(`names ${shards.join()}`, { tree: {} as never, notes: NOTES }),
     mergeFrames: (shards) => say(`frames ${shards.join()}`, { tree: {} as never, notes: NOTES }),
     finishFlameGraph: (parts, maxNodes) => say(`graph of ${parts.length}, ${maxNodes}`, answer),
+    finishTree: (parts, form) => say(`${form.kind} of ${parts.length}`, answer),
+    openNodes: (parts) => say(`open ${parts.length}`, { id: 1, nodes: 1, notes: NOTES }),
+    readNodes: (id) => say(`read ${id}`, null),
+    closeNodes: (id) => say(`close ${id}`, undefined),
+    profileStats: (shards) =>
+      say(`stats ${shards.join()}`, { hasProfiles: true, oldestMs: 1, newestMs: 2 }),
+    queryCost: (shards) => say(`cost ${shards.join()}`, joinCosts([])),
     finishDiff: (left, right) => say(`diff of ${left.length} and ${right.length}`, answer),
     finishPprof: (parts) => say(`pprof of ${parts.length}`, answer),
     releaseVolumes: (volumes) => say(`release ${volumes.join()}`, []),

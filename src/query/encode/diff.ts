@@ -4,7 +4,8 @@ import type { NameTree } from '../tree/name-tree.ts';
 import { pruneTree } from '../tree/prune.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
 import { nameOrder } from './name-order.ts';
-import { type EncodedMessage, ProtoWriter } from './proto-writer.ts';
+import { ProtoWriter } from './proto-writer.ts';
+import { type EncodedTree, foldedValueOf } from './pruned.ts';
 
 /** Fields of `querier.v1.DiffResponse` and of `FlameGraphDiff` in it. */
 const FLAMEGRAPH = 1;
@@ -18,7 +19,7 @@ const RIGHT_TICKS = 6;
  * its larger side) and writes a `querier.v1.DiffResponse`. A node of one side only is zero on the
  * other.
  */
-export function encodeDiff(left: NameTree, right: NameTree, maxNodes: number): EncodedMessage {
+export function encodeDiff(left: NameTree, right: NameTree, maxNodes: number): EncodedTree {
   const { names: texts, parent, name, maps } = alignNameTrees([left, right]);
   const sides = [left, right].map(({ self }, i) =>
     sumMapped([self], [maps[i] as Uint32Array], parent.length),
@@ -46,7 +47,11 @@ export function encodeDiff(left: NameTree, right: NameTree, maxNodes: number): E
   writeValue(writer, LEFT_TICKS, both, 0);
   writeValue(writer, RIGHT_TICKS, both, 1);
   writer.end(flameGraph);
-  return { bytes: writer.finish(), saturated: writer.saturated };
+  return {
+    bytes: writer.finish(),
+    saturated: writer.saturated,
+    foldedValue: foldedValueOf(pruned),
+  };
 }
 
 function writeValue(writer: ProtoWriter, field: number, lanes: WideLanes, at: number): void {

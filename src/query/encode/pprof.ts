@@ -13,6 +13,8 @@ export interface PprofHeader {
   readonly durationNanos: bigint;
   /** Events between samples; 0 = unknown. */
   readonly period: bigint;
+  /** Fields of the messages that the profile lies in, the outermost first; none = it is bare. */
+  readonly within?: readonly number[] | undefined;
 }
 
 /**
@@ -23,6 +25,7 @@ export interface PprofHeader {
  */
 export function encodePprof(tree: FrameTree, header: PprofHeader): EncodedMessage {
   const writer = new ProtoWriter(64 * 1024);
+  const outer = (header.within ?? []).map((field) => writer.begin(field));
   const strings = new StringTable(tree.strings);
   const { type } = header;
   writeValueType(writer, 1, strings.add(type.type), strings.add(type.unit));
@@ -49,6 +52,7 @@ export function encodePprof(tree: FrameTree, header: PprofHeader): EncodedMessag
   writeBig(writer, 12, header.period);
   // Last, because strings are numbered as they are met; protobuf leaves the order open.
   for (const text of strings.texts) writer.text(6, text);
+  for (const start of outer.toReversed()) writer.end(start);
   return { bytes: writer.finish(), saturated: writer.saturated };
 }
 

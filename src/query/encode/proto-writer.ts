@@ -48,6 +48,11 @@ export class ProtoWriter {
   /** A text field, also if it is empty (an element of a repeated field). */
   text(field: number, text: string): void {
     this.uint(field * 8 + 2);
+    this.bareText(text);
+  }
+
+  /** The length of a text and the text, without a tag. */
+  bareText(text: string): void {
     this.#reserve(text.length * 3 + 5);
     // The length is one byte for most names.
     const start = ++this.#size;

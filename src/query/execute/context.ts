@@ -2,6 +2,7 @@ import { TephraError } from '../../base/errors.ts';
 import type { Pause } from '../../base/slice.ts';
 import type { BlockCache } from '../../storage/block/cache.ts';
 import type { ShardState } from '../../storage/shard/shard-state.ts';
+import type { Losses } from '../losses.ts';
 import type { RawPushes } from './raw-pushes.ts';
 
 /** What a query of one host runs with. */
@@ -12,6 +13,7 @@ export interface QueryContext {
   readonly raw: RawPushes;
   readonly pause: Pause;
   readonly budget: QueryBudget;
+  readonly losses: Losses;
 }
 
 /** Counts what a query reads, and refuses it when that passes its share. */

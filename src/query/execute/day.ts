@@ -4,16 +4,19 @@ import { DAY_MS, floorTo, HOUR_MS } from '../../base/time.ts';
 import { parseProfileType } from '../../profile/profile-type.ts';
 import type { ProfileType } from '../../profile/profile-type.ts';
 import type { BlockEntry, BlockSectionView, HourSeries } from '../../storage/block/decode.ts';
+import { readDamagedSection } from '../../storage/block/read.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import { isAbsorbed } from '../../storage/root/absorbed.ts';
-import type { RootBlock } from '../../storage/root/encode.ts';
+import type { PartitionRoot, RootBlock } from '../../storage/root/encode.ts';
 import type { Canonical } from '../../storage/shard/canonical.ts';
 import type { HeadSection } from '../../storage/shard/head.ts';
-import { readPartition } from '../../storage/shard/partition.ts';
+import { readPartition, stillNames } from '../../storage/shard/partition.ts';
 import type { ShardState } from '../../storage/shard/shard-state.ts';
+import { blockKey, rootName } from '../../storage/keys.ts';
 import { matchesSeries } from '../selector/matcher.ts';
 import type { Matcher } from '../selector/matcher.ts';
 import { requiredService } from '../selector/required-service.ts';
+import { isLoss } from '../losses.ts';
 import type { QueryContext } from './context.ts';
 
 /** What a query wants of a partition. */
@@ -44,6 +47,10 @@ export interface ServiceIndex {
 /** All that a partition has of one service for a query, read and checked. */
 export interface ServiceDay extends ServiceIndex {
   readonly blocks: readonly BlockSectionView[];
+  /** Sections that fail their checksum, as far as they decode: see damaged-section.ts. */
+  readonly damaged: readonly BlockSectionView[];
+  /** Sections of which nothing decodes. */
+  readonly lost: number;
 }
 
 /** A head section with the series of its scope that match. */
@@ -62,7 +69,8 @@ export function daysOf(startMs: number, endMs: number): number[] {
 /**
  * Reads a partition: the list of the head before the root, then the blocks that the root names. A
  * blob that is gone meanwhile starts the partition over; nothing was added up yet. Rejects with
- * `read_restarted` after some tries.
+ * `read_restarted` after some tries. What is damaged, missing although the root names it, or set aside
+ * costs itself: the rest is answered and `context.losses` says what is lacking.
  */
 export function readDay(
   context: QueryContext,
@@ -74,13 +82,25 @@ export function readDay(
     const days: ServiceDay[] = [];
     for (const { parts, ...index } of await readIndex(context, state, dayMs, wanted)) {
       const blocks: BlockSectionView[] = [];
+      const damaged: BlockSectionView[] = [];
+      let lost = 0;
       for (const { block, entry } of parts) {
         if (!entry.hours.some(({ series }) => series.some((id) => index.series.has(id)))) continue;
-        const view = await context.cache.section(state.store, dayMs, state.shard, block, entry);
-        context.budget.spend(view.bytes.byteLength);
-        blocks.push(view);
+        const place = [state.store, dayMs, state.shard, block, entry] as const;
+        const view = await unlessDamaged(context.cache.section(...place));
+        if (view !== undefined) {
+          context.budget.spend(view.bytes.byteLength);
+          blocks.push(view);
+          continue;
+        }
+        const rest = await readDamagedSection(...place);
+        if (rest === undefined) {
+          lost++;
+          loseBlock(context, state, dayMs, block, wanted);
+        } else damaged.push(rest);
       }
-      if (blocks.length > 0 || index.head.length > 0) days.push({ ...index, blocks });
+      const has = blocks.length + damaged.length + lost + index.head.length > 0;
+      if (has) days.push({ ...index, blocks, damaged, lost });
     }
     return days;
   });
@@ -94,6 +114,17 @@ export function readDayIndex(
   wanted: Wanted,
 ): Promise<ServiceIndex[]> {
   return repeated(() => readIndex(context, state, dayMs, wanted));
+}
+
+/** What a read gives, undefined where it is damaged: damage costs only itself. */
+async function unlessDamaged<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    if (error.reason === 'corrupt_block') return undefined;
+    throw error;
+  }
 }
 
 async function repeated<T>(read: () => Promise<T>): Promise<T> {
@@ -118,9 +149,8 @@ async function readIndex(
   wanted: Wanted,
 ): Promise<IndexWithParts[]> {
   const listed = state.head.list(dayMs);
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
-  const { root } = await readPartition(state.store, partition);
-  if (root.dropped) return [];
+  const root = await readRoot(context, state, dayMs, wanted);
+  if (root === undefined || root.dropped) return [];
   const named = requiredService(wanted.matchers);
   const isWanted = (tenant: string, service: string): boolean =>
     tenant === wanted.tenant && (named === undefined || named.includes(service));
@@ -139,26 +169,111 @@ async function readIndex(
   }
   for (const block of root.blocks) {
     if (!touches(block, dayMs, wanted)) continue;
-    const directory = await context.cache.directory(state.store, dayMs, state.shard, block);
+    const directory = await orLost(context, state, dayMs, block, wanted, () =>
+      context.cache.directory(state.store, dayMs, state.shard, block),
+    );
+    if (directory === undefined) continue;
     for (const entry of directory.sections) {
       if (isWanted(entry.tenant, entry.service)) at(entry.service).blocks.push({ block, entry });
     }
   }
   const indexes: IndexWithParts[] = [];
   for (const [service, { sections, blocks }] of services) {
-    const canonical = await state.canonical.load(dayMs, wanted.tenant, service, root);
-    const series = matchingSeries(
-      canonical.dictionary,
-      canonical.dictionary.lengths.series,
-      wanted,
-    );
+    const lose = (what: string): void => context.losses.add(lostDay(what, dayMs, wanted));
+    let canonical: Canonical;
+    try {
+      canonical = await state.canonical.load(dayMs, wanted.tenant, service, root);
+    } catch (thrown) {
+      const error = TephraError.from(thrown);
+      if (!isLoss(error)) throw error;
+      lose(`names of ${service} in ${rootOf(state, dayMs)}: ${error.detail}`);
+      continue;
+    }
+    const { dictionary } = canonical;
+    if (hasNamelessSeries(dictionary)) lose(`labels of ${service} in ${rootOf(state, dayMs)}`);
+    const series = matchingSeries(dictionary, dictionary.lengths.series, wanted);
     const head = headPartsOf(sections, canonical, series, wanted);
+    if (sections.some(({ scope }) => hasNamelessSeries(scope.dictionary))) {
+      lose(`labels of ${service} in what ${rootOf(state, dayMs)} has not absorbed`);
+    }
     const parts = series.size === 0 ? [] : blocks;
     const hours = parts.flatMap(({ entry }) => entry.hours);
     const { tenant } = wanted;
     indexes.push({ state, tenant, service, dayMs, canonical, series, hours, head, parts });
   }
   return indexes;
+}
+
+/** The root, or undefined where it cannot be read: what it names is lost then. */
+async function readRoot(
+  context: QueryContext,
+  state: ShardState,
+  dayMs: number,
+  wanted: Wanted,
+): Promise<PartitionRoot | undefined> {
+  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
+  try {
+    return (await readPartition(state.store, partition)).root;
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    if (!isLoss(error)) throw error;
+    context.losses.add(lostDay(rootOf(state, dayMs), dayMs, wanted));
+    return undefined;
+  }
+}
+
+/** What `read` gives, or undefined where the block is damaged or missing: told as a loss then. */
+async function orLost<T>(
+  context: QueryContext,
+  state: ShardState,
+  dayMs: number,
+  block: RootBlock,
+  wanted: Wanted,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    const gone =
+      error.reason === 'read_restarted' &&
+      (await stillNames(state, dayMs, ({ blocks }) => blocks.some(({ id }) => id === block.id)));
+    if (!gone && !isLoss(error)) throw error;
+    loseBlock(context, state, dayMs, block, wanted);
+    return undefined;
+  }
+}
+
+function loseBlock(
+  { losses }: QueryContext,
+  { shard }: ShardState,
+  dayMs: number,
+  block: RootBlock,
+  { startMs, endMs }: Wanted,
+): void {
+  const what = blockKey(dayMs, shard, block.id);
+  for (const hour of block.hours) {
+    const hourMs = dayMs + hour * HOUR_MS;
+    if (hourMs > endMs || hourMs + HOUR_MS <= startMs) continue;
+    losses.add({ what, startMs: hourMs, endMs: hourMs + HOUR_MS - 1 });
+  }
+}
+
+function lostDay(what: string, dayMs: number, { startMs, endMs }: Wanted) {
+  return { what, startMs: Math.max(startMs, dayMs), endMs: Math.min(endMs, dayMs + DAY_MS - 1) };
+}
+
+function rootOf(state: ShardState, dayMs: number): string {
+  return rootName(dayMs, state.shardCount, state.shard);
+}
+
+/** Whether rows of series were lost: what belongs to them can match nothing. */
+function hasNamelessSeries(dictionary: Dictionary): boolean {
+  for (let id = 0; id < dictionary.lengths.series; id++) {
+    const { labels, type } = dictionary.seriesRow(id);
+    if (labels.length === 0 && type.name === '' && type.type === '') return true;
+  }
+  return false;
 }
 
 interface BlockPart {

@@ -3,20 +3,25 @@ import { formatProfileType } from '../../profile/profile-type.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import { labelsKey } from '../labels/label-sets.ts';
 import type { SeriesRow } from '../labels/series-label.ts';
+import type { LossNotes } from '../losses.ts';
 import type { LabelsRequest } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
 import type { QueryContext } from './context.ts';
 import { daysOf, readDayIndex } from './day.ts';
+
+/** What one host has for a question about labels. */
+export interface LabelPart {
+  readonly rows: readonly SeriesRow[];
+  /** What it lacks. */
+  readonly losses: LossNotes;
+}
 
 /**
  * The distinct series of these shards that match one of the selectors and have a push in one of the
  * UTC hours that the range touches. Whole hours, so that directories of blocks answer: no column and no list of pushes
  * is read.
  */
-export async function labelRows(
-  context: QueryContext,
-  request: LabelsRequest,
-): Promise<SeriesRow[]> {
+export async function labelRows(context: QueryContext, request: LabelsRequest): Promise<LabelPart> {
   const startMs = floorTo(request.startMs, HOUR_MS);
   const endMs = floorTo(request.endMs, HOUR_MS) + HOUR_MS - 1;
   const selectors = request.selectors.length === 0 ? ['{}'] : request.selectors;
@@ -55,5 +60,5 @@ export async function labelRows(
       }
     }
   }
-  return [...rows.values()];
+  return { rows: [...rows.values()], losses: context.losses.notes() };
 }

@@ -1,4 +1,7 @@
 import { DAY_MS, MINUTE_MS } from '../../base/time.ts';
+import { labelValue } from '../../profile/labels.ts';
+import { parseProfileType } from '../../profile/profile-type.ts';
+import { CUT_LABEL } from '../../profile/sample-labels.ts';
 import { minuteRange, readMinute, readMinutePushes } from '../../storage/block/decode.ts';
 import type { BlockSectionView, FamilyView, MinuteView } from '../../storage/block/decode.ts';
 import type { PushEntry } from '../../storage/block/pushes.ts';
@@ -7,12 +10,17 @@ import type { TypeColumn } from '../../storage/column/entries.ts';
 import { ValueSums } from '../../storage/column/sum.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import type { PushView } from '../../storage/fragment/decode.ts';
-import { parseProfileType } from '../../profile/profile-type.ts';
+import { NO_NOTES } from '../request.ts';
 import type { MergeRequest, QueryNotes } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
 import type { QueryContext } from './context.ts';
+import { saveFamily } from './damaged-section.ts';
+import type { SavedPush } from './damaged-section.ts';
 import { daysOf, readDay } from './day.ts';
 import type { ServiceDay, Wanted } from './day.ts';
+import { IdFilter } from './id-filter.ts';
+import { Instants } from './instants.ts';
+import type { InstantCounts } from './instants.ts';
 import type { RawPush } from './raw-pushes.ts';
 
 /** Sums of stacks in one dictionary. */
@@ -24,18 +32,24 @@ export interface DictionarySums {
 /** A merge before its trees are joined. */
 export interface MergedSums {
   readonly parts: readonly DictionarySums[];
+  /** Value whose stacks could not be read; in no part. */
+  readonly damagedValue: bigint;
+  /** Without what only the trees tell: total, damaged, truncated, folded. */
   readonly notes: QueryNotes;
+  /** Empty unless asked for. */
+  readonly instants: InstantCounts;
 }
 
 /**
  * Sums every matching profile that starts within the range, per stack and dictionary. A minute inside
  * the range is one column; a minute that an edge cuts is read push by push from the raw tier, or, where
- * that is gone, counts whole if it starts in the range (and the notes say so).
+ * that is gone, counts whole if it starts in the range (and the notes say so). Ids of profiles, spans
+ * and traces are known to the raw tier alone: then every minute is read push by push.
  */
 export async function mergeSums(context: QueryContext, request: MergeRequest): Promise<MergedSums> {
   parseProfileType(request.profileType);
   const wanted: Wanted = { ...request, matchers: parseSelector(request.selector) };
-  const merge = new Merge(context, wanted);
+  const merge = new Merge(context, wanted, request);
   for (const state of context.shards) {
     for (const dayMs of daysOf(wanted.startMs, wanted.endMs)) {
       for (const day of await readDay(context, state, dayMs, wanted)) await merge.add(day);
@@ -47,31 +61,52 @@ export async function mergeSums(context: QueryContext, request: MergeRequest): P
 class Merge {
   readonly #context: QueryContext;
   readonly #wanted: Wanted;
+  readonly #ids: IdFilter | undefined;
+  readonly #instants: Instants | undefined;
   readonly #sums = new Map<Dictionary, ValueSums>();
-  #wholeMinutes = 0;
-  #damagedStacks = 0;
+  /** Series whose labels were cut, by dictionary. */
+  readonly #cut = new Map<Dictionary, Set<number>>();
+  #damagedValue = 0n;
+  readonly #notes = {
+    profiles: 0,
+    wholeMinutes: 0,
+    edgeAddedValue: 0n,
+    edgeDroppedValue: 0n,
+    damagedStacks: 0,
+    damagedSections: 0,
+    lostMinutes: 0,
+    cutLabelsValue: 0n,
+    unreadProfiles: 0,
+  };
 
-  constructor(context: QueryContext, wanted: Wanted) {
+  constructor(context: QueryContext, wanted: Wanted, request: MergeRequest) {
     this.#context = context;
     this.#wanted = wanted;
+    this.#ids = IdFilter.of(request);
+    this.#instants = request.countInstants === true ? new Instants() : undefined;
   }
 
   async add(day: ServiceDay): Promise<void> {
-    this.#damagedStacks += day.canonical.damagedStacks;
+    this.#notes.damagedStacks += day.canonical.damagedStacks;
+    this.#notes.damagedSections += day.damaged.length + day.lost;
     for (const block of day.blocks) {
       for (const family of block.families) {
         const types = matchingTypes(family.series, day.series);
         if (types.length > 0) await this.#addFamily(day, block, family, types);
       }
     }
+    for (const block of day.damaged) {
+      for (const family of block.families) {
+        const types = matchingTypes(family.series, day.series);
+        if (types.length > 0) await this.#addDamaged(day, block, family, types);
+      }
+    }
     for (const { section, series } of day.head) {
+      const { bytes, scope } = section;
       for (const push of section.view.pushes) {
         if (!this.#isInRange(push.startMs)) continue;
-        for (const type of push.types) {
-          if (series.has(type.series)) {
-            addPush(this.#sumsOf(section.scope.dictionary), section.bytes, push, type);
-          }
-        }
+        const types = push.types.filter((type) => series.has(type.series));
+        this.#addPush({ push, bytes, dictionary: scope.dictionary }, types);
         await this.#context.pause.here();
       }
     }
@@ -94,8 +129,10 @@ class Merge {
     for (let i = from; i < to; i++) {
       const minute = readMinute(block, family, i);
       const minuteMs = day.dayMs + minute.minute * MINUTE_MS;
-      if (minuteMs >= startMs && minuteMs + MINUTE_MS - 1 <= endMs) {
-        this.#addColumn(day, block, minute, types);
+      if (this.#ids !== undefined) {
+        await this.#addSingly(day, block, minute, minuteMs, types);
+      } else if (minuteMs >= startMs && minuteMs + MINUTE_MS - 1 <= endMs) {
+        this.#addColumn(day, block, minute, minuteMs, types);
       } else {
         await this.#addEdge(day, block, minute, minuteMs, types);
       }
@@ -107,11 +144,17 @@ class Merge {
     day: ServiceDay,
     block: BlockSectionView,
     minute: MinuteView,
+    minuteMs: number,
     types: readonly number[],
   ): void {
     const header = readEntriesHeader(block.bytes, minute.entriesAt, minute.entriesEnd);
-    const sums = this.#sumsOf(day.canonical.dictionary);
-    for (const t of types) sums.add(block.bytes, header, minute.types[t] as TypeColumn);
+    const { dictionary } = day.canonical;
+    const sums = this.#sumsOf(dictionary);
+    for (const t of types) {
+      const type = minute.types[t] as TypeColumn;
+      sums.add(block.bytes, header, type);
+      this.#count(dictionary, type.series, minuteMs, minute.pushCount, type.total);
+    }
   }
 
   /** A minute that an edge of the range cuts. */
@@ -126,19 +169,108 @@ class Merge {
     const inside = pushes.filter(({ offsetMs }) => this.#isInRange(minuteMs + offsetMs));
     if (inside.length === 0) return;
     if (inside.length === pushes.length) {
-      this.#addColumn(day, block, minute, types);
+      this.#addColumn(day, block, minute, minuteMs, types);
       return;
     }
     const raw = await this.#readRaw(day, inside);
-    if (raw === undefined) {
-      this.#wholeMinutes++;
-      if (minuteMs >= this.#wanted.startMs) this.#addColumn(day, block, minute, types);
+    if (raw !== undefined) {
+      for (const found of raw)
+        this.#addPush(
+          found,
+          types.map((t) => found.push.types[t]),
+        );
       return;
     }
-    for (const { push, bytes, dictionary } of raw) {
-      const sums = this.#sumsOf(dictionary);
-      for (const t of types) addPush(sums, bytes, push, push.types[t] as TypeColumn);
+    this.#notes.wholeMinutes++;
+    const within = valueOf(inside, types);
+    if (minuteMs >= this.#wanted.startMs) {
+      this.#addColumn(day, block, minute, minuteMs, types);
+      this.#notes.edgeAddedValue += valueOf(pushes, types) - within;
+    } else {
+      this.#notes.edgeDroppedValue += within;
     }
+  }
+
+  /** A minute of which only some profiles, spans or traces are wanted. */
+  async #addSingly(
+    day: ServiceDay,
+    block: BlockSectionView,
+    minute: MinuteView,
+    minuteMs: number,
+    types: readonly number[],
+  ): Promise<void> {
+    for (const { offsetMs, ref } of readMinutePushes(block, minute)) {
+      if (!this.#isInRange(minuteMs + offsetMs)) continue;
+      const raw = await this.#context.raw.read(day, ref);
+      if (raw === undefined) this.#notes.unreadProfiles++;
+      else
+        this.#addPush(
+          raw,
+          types.map((t) => raw.push.types[t]),
+        );
+      await this.#context.pause.here();
+    }
+  }
+
+  /** A section that fails its checksum: from the raw tier, else by its totals alone. */
+  async #addDamaged(
+    day: ServiceDay,
+    block: BlockSectionView,
+    family: FamilyView,
+    types: readonly number[],
+  ): Promise<void> {
+    const { pushes, lostMinutes } = saveFamily(block, family, day.dayMs, this.#wanted);
+    this.#notes.lostMinutes += lostMinutes;
+    for (const push of pushes) {
+      const raw = await this.#context.raw.read(day, push.ref);
+      if (raw !== undefined && isSame(raw.push, push)) {
+        this.#addPush(
+          raw,
+          types.map((t) => raw.push.types[t]),
+        );
+      } else if (this.#ids !== undefined) {
+        this.#notes.unreadProfiles++;
+      } else {
+        this.#notes.profiles++;
+        this.#damagedValue += valueOf([push], types);
+      }
+      await this.#context.pause.here();
+    }
+  }
+
+  #addPush({ push, bytes, dictionary }: RawPush, types: readonly (TypeColumn | undefined)[]): void {
+    const sums = this.#sumsOf(dictionary);
+    for (const type of types) {
+      if (type === undefined) continue;
+      if (this.#ids === undefined) addPush(sums, bytes, push, type);
+      else if (!this.#ids.add(sums, bytes, push, type)) continue;
+      this.#count(dictionary, type.series, push.startMs, 1, type.total);
+    }
+  }
+
+  #count(
+    dictionary: Dictionary,
+    series: number,
+    timeMs: number,
+    profiles: number,
+    value: bigint,
+  ): void {
+    this.#notes.profiles += profiles;
+    this.#instants?.add(dictionary, series, timeMs, profiles);
+    if (this.#isCut(dictionary, series)) this.#notes.cutLabelsValue += value;
+  }
+
+  #isCut(dictionary: Dictionary, series: number): boolean {
+    let cut = this.#cut.get(dictionary);
+    if (cut === undefined) {
+      cut = new Set();
+      for (let id = 0; id < dictionary.lengths.series; id++) {
+        const { labels } = dictionary.seriesRow(id);
+        if (labelValue(labels, CUT_LABEL) !== undefined) cut.add(id);
+      }
+      this.#cut.set(dictionary, cut);
+    }
+    return cut.size > 0 && cut.has(series);
   }
 
   /** All of the pushes, or undefined if one is no longer in the raw tier. */
@@ -154,21 +286,25 @@ class Merge {
 
   finish(): MergedSums {
     const { blocksRead, bytesRead } = this.#context.budget;
-    let saturated = false;
     const parts: DictionarySums[] = [];
+    let total = this.#damagedValue;
     for (const [dictionary, sums] of this.#sums) {
-      if (sums.total >= 1n << 63n) saturated = true;
+      total += sums.total;
       parts.push({ dictionary, sums });
     }
+    const saturated = total >= 1n << 63n;
     return {
       parts,
+      damagedValue: this.#damagedValue,
       notes: {
-        wholeMinutes: this.#wholeMinutes,
-        damagedStacks: this.#damagedStacks,
+        ...NO_NOTES,
+        ...this.#notes,
+        ...this.#context.losses.notes(),
         saturated,
         blocksRead,
         bytesRead,
       },
+      instants: this.#instants?.finish() ?? new Map<number, number>(),
     };
   }
 
@@ -191,6 +327,22 @@ function matchingTypes(family: readonly number[], series: ReadonlySet<number>): 
   const types: number[] = [];
   for (const [i, id] of family.entries()) if (series.has(id)) types.push(i);
   return types;
+}
+
+/** Value of pushes in the given types. */
+function valueOf(pushes: readonly PushEntry[], types: readonly number[]): bigint {
+  let sum = 0n;
+  for (const { totals } of pushes) for (const t of types) sum += totals[t] ?? 0n;
+  return sum;
+}
+
+/** Whether a push of the raw tier is the one that a damaged section means. */
+function isSame(push: PushView, saved: SavedPush): boolean {
+  return (
+    push.startMs === saved.startMs &&
+    push.types.length === saved.totals.length &&
+    push.types.every(({ total }, t) => total === saved.totals[t])
+  );
 }
 
 /** Adds all groups of a push; its total is counted once. */

@@ -1,101 +1,313 @@
 import { DAY_MS, MINUTE_MS } from '../../base/time.ts';
+import { LIMITS } from '../../base/limits.ts';
 import type { Label } from '../../profile/labels.ts';
 import { formatProfileType, parseProfileType } from '../../profile/profile-type.ts';
 import { minuteRange, readMinute, readMinutePushes } from '../../storage/block/decode.ts';
+import type { BlockSectionView, FamilyView, MinuteView } from '../../storage/block/decode.ts';
+import type { PushEntry } from '../../storage/block/pushes.ts';
+import { decodeStacks, decodeTicks, readEntriesHeader } from '../../storage/column/decode.ts';
+import type { TypeColumn } from '../../storage/column/entries.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
+import type { PushView } from '../../storage/fragment/decode.ts';
 import { projectRow } from '../labels/merge.ts';
+import { NO_NOTES } from '../request.ts';
 import type { SeriesRequest } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
 import { SeriesBuckets } from '../series/buckets.ts';
 import type { SeriesPart } from '../series/part.ts';
+import { stepAt, type Steps, stepsOf } from '../series/steps.ts';
+import { stacksBelow } from './call-site.ts';
 import type { QueryContext } from './context.ts';
+import { saveFamily } from './damaged-section.ts';
 import { daysOf, readDay } from './day.ts';
 import type { ServiceDay, Wanted } from './day.ts';
+import { Exemplars } from './exemplars.ts';
 
 /**
  * The timeline of these shards. Reads the list of pushes beside each minute column and never a column:
- * exact at any step, also where the raw tier is gone.
+ * exact at any step, also where the raw tier is gone. Only the value below a call site needs columns, and
+ * the raw tier where a step cuts a minute.
  */
 export async function timelinePart(
   context: QueryContext,
   request: SeriesRequest,
 ): Promise<SeriesPart> {
   parseProfileType(request.profileType);
-  const buckets = new SeriesBuckets(request);
-  const wanted: Wanted = {
-    tenant: request.tenant,
-    profileType: request.profileType,
-    matchers: parseSelector(request.selector),
-    startMs: buckets.afterMs + 1,
-    endMs: buckets.untilMs,
+  const timeline = new Timeline(context, request);
+  await timeline.read();
+  return timeline.finish();
+}
+
+class Timeline {
+  readonly #context: QueryContext;
+  readonly #wanted: Wanted;
+  readonly #buckets: SeriesBuckets;
+  readonly #steps: Steps;
+  readonly #groups: Groups;
+  readonly #below: Below | undefined;
+  readonly #exemplars: Exemplars | undefined;
+  readonly #notes = {
+    profiles: 0,
+    wholeMinutes: 0,
+    damagedSections: 0,
+    lostMinutes: 0,
+    damagedValue: 0n,
+    damagedStacks: 0,
   };
-  for (const state of context.shards) {
-    for (const dayMs of daysOf(wanted.startMs, wanted.endMs)) {
-      for (const day of await readDay(context, state, dayMs, wanted)) {
-        await addDay(context, buckets, day, wanted, request.groupBy);
-      }
-    }
-  }
-  return buckets.part();
-}
 
-async function addDay(
-  context: QueryContext,
-  buckets: SeriesBuckets,
-  day: ServiceDay,
-  wanted: Wanted,
-  groupBy: readonly string[],
-): Promise<void> {
-  const canonicalGroups = new Groups(day.canonical.dictionary, groupBy);
-  const firstMinute = Math.floor((Math.max(wanted.startMs, day.dayMs) - day.dayMs) / MINUTE_MS);
-  const lastMs = Math.min(wanted.endMs, day.dayMs + DAY_MS - 1);
-  const lastMinute = Math.floor((lastMs - day.dayMs) / MINUTE_MS);
-  for (const block of day.blocks) {
-    for (const family of block.families) {
-      const types = [...family.series.entries()].filter(([, id]) => day.series.has(id));
-      if (types.length === 0) continue;
-      const { from, to } = minuteRange(family, firstMinute, lastMinute);
-      for (let i = from; i < to; i++) {
-        const minute = readMinute(block, family, i);
-        const minuteMs = day.dayMs + minute.minute * MINUTE_MS;
-        for (const { offsetMs, totals } of readMinutePushes(block, minute)) {
-          for (const [t, id] of types) {
-            buckets.add(canonicalGroups.of(id), minuteMs + offsetMs, totals[t] ?? 0n);
-          }
-        }
-        await context.pause.here();
-      }
+  constructor(context: QueryContext, request: SeriesRequest) {
+    this.#context = context;
+    this.#buckets = new SeriesBuckets(request);
+    this.#steps = stepsOf(request);
+    this.#groups = new Groups(request.groupBy);
+    const { callSite } = request;
+    this.#below = callSite === undefined || callSite.length === 0 ? undefined : new Below(callSite);
+    if (request.exemplars === true) {
+      this.#exemplars = new Exemplars(request, LIMITS.exemplarsMax);
     }
+    this.#wanted = {
+      tenant: request.tenant,
+      profileType: request.profileType,
+      matchers: parseSelector(request.selector),
+      startMs: this.#buckets.afterMs + 1,
+      endMs: this.#buckets.untilMs,
+    };
   }
-  for (const { section, series } of day.head) {
-    const groups = new Groups(section.scope.dictionary, groupBy);
-    for (const push of section.view.pushes) {
-      for (const type of push.types) {
-        if (series.has(type.series)) {
-          buckets.add(groups.of(type.series), push.startMs, type.total);
+
+  async read(): Promise<void> {
+    for (const state of this.#context.shards) {
+      for (const dayMs of daysOf(this.#wanted.startMs, this.#wanted.endMs)) {
+        for (const day of await readDay(this.#context, state, dayMs, this.#wanted)) {
+          await this.#addDay(day);
         }
       }
     }
   }
+
+  async finish(): Promise<SeriesPart> {
+    const { losses, budget } = this.#context;
+    const { blocksRead, bytesRead } = budget;
+    const notes = { ...NO_NOTES, ...this.#notes, ...losses.notes(), blocksRead, bytesRead };
+    const exemplars = await this.#exemplars?.finish();
+    return { ...this.#buckets.part(), exemplars: exemplars ?? [], notes };
+  }
+
+  async #addDay(day: ServiceDay): Promise<void> {
+    const { startMs, endMs } = this.#wanted;
+    const firstMinute = Math.floor((Math.max(startMs, day.dayMs) - day.dayMs) / MINUTE_MS);
+    const lastMs = Math.min(endMs, day.dayMs + DAY_MS - 1);
+    const lastMinute = Math.floor((lastMs - day.dayMs) / MINUTE_MS);
+    for (const block of day.blocks) {
+      for (const family of block.families) {
+        const types = typesOf(family, day);
+        if (types.length === 0) continue;
+        const { from, to } = minuteRange(family, firstMinute, lastMinute);
+        for (let i = from; i < to; i++) {
+          await this.#addMinute(day, block, readMinute(block, family, i), types);
+          await this.#context.pause.here();
+        }
+      }
+    }
+    for (const block of day.damaged) {
+      this.#notes.damagedSections++;
+      for (const family of block.families) {
+        const types = typesOf(family, day);
+        if (types.length > 0) await this.#addDamaged(day, block, family, types);
+      }
+    }
+    this.#notes.damagedSections += day.lost;
+    if (this.#below !== undefined) this.#notes.damagedStacks += day.canonical.damagedStacks;
+    for (const { section, series } of day.head) {
+      const { dictionary } = section.scope;
+      for (const push of section.view.pushes) {
+        for (const type of push.types) {
+          if (!series.has(type.series)) continue;
+          const value = this.#valueOf(dictionary, section.bytes, push, type);
+          this.#add(dictionary, type.series, push.startMs, value, 1);
+          this.#offer(dictionary, type, push.startMs, () => Promise.resolve(push));
+        }
+        await this.#context.pause.here();
+      }
+    }
+  }
+
+  async #addMinute(
+    day: ServiceDay,
+    block: BlockSectionView,
+    minute: MinuteView,
+    types: readonly TypeOf[],
+  ): Promise<void> {
+    const minuteMs = day.dayMs + minute.minute * MINUTE_MS;
+    const pushes = readMinutePushes(block, minute);
+    if (this.#below !== undefined) {
+      await this.#addBelow(day, block, minute, pushes, types, this.#below);
+      return;
+    }
+    for (const push of pushes) this.#addEntry(day, push, minuteMs + push.offsetMs, types);
+  }
+
+  #addEntry(day: ServiceDay, push: PushEntry, timeMs: number, types: readonly TypeOf[]): void {
+    const { dictionary } = day.canonical;
+    for (const [t, series] of types) {
+      const total = push.totals[t] ?? 0n;
+      this.#add(dictionary, series, timeMs, total, 1);
+      this.#offer(dictionary, { series, total }, timeMs, async () => {
+        const raw = await this.#context.raw.read(day, push.ref);
+        return raw?.push;
+      });
+    }
+  }
+
+  /** The value below the call site: by the column where one step has the whole minute. */
+  async #addBelow(
+    day: ServiceDay,
+    block: BlockSectionView,
+    minute: MinuteView,
+    pushes: readonly PushEntry[],
+    types: readonly TypeOf[],
+    below: Below,
+  ): Promise<void> {
+    const minuteMs = day.dayMs + minute.minute * MINUTE_MS;
+    const { dictionary } = day.canonical;
+    const stepOf = ({ offsetMs }: PushEntry): number => stepAt(this.#steps, minuteMs + offsetMs);
+    const [first] = pushes;
+    if (first === undefined) return;
+    const header = readEntriesHeader(block.bytes, minute.entriesAt, minute.entriesEnd);
+    const addWhole = (): void => {
+      for (const [t, series] of types) {
+        const type = minute.types[t] as TypeColumn;
+        const value = below.valueOf(dictionary, block.bytes, header, type);
+        this.#add(dictionary, series, minuteMs + first.offsetMs, value, pushes.length);
+      }
+    };
+    if (pushes.every((push) => stepOf(push) === stepOf(first))) {
+      addWhole();
+      return;
+    }
+    const found: { timeMs: number; value: bigint; series: number }[] = [];
+    for (const { offsetMs, ref } of pushes) {
+      const timeMs = minuteMs + offsetMs;
+      if (stepAt(this.#steps, timeMs) < 0) continue;
+      const raw = await this.#context.raw.read(day, ref);
+      if (raw === undefined) {
+        // Its pushes cannot be told apart any more: all of it goes to the step of the first.
+        this.#notes.wholeMinutes++;
+        addWhole();
+        return;
+      }
+      for (const [t, series] of types) {
+        const type = raw.push.types[t] as TypeColumn;
+        const value = this.#valueOf(raw.dictionary, raw.bytes, raw.push, type);
+        found.push({ timeMs, value, series });
+      }
+    }
+    for (const { timeMs, value, series } of found) this.#add(dictionary, series, timeMs, value, 1);
+  }
+
+  async #addDamaged(
+    day: ServiceDay,
+    block: BlockSectionView,
+    family: FamilyView,
+    types: readonly TypeOf[],
+  ): Promise<void> {
+    const { pushes, lostMinutes } = saveFamily(block, family, day.dayMs, this.#wanted);
+    this.#notes.lostMinutes += lostMinutes;
+    for (const push of pushes) {
+      if (this.#below === undefined) this.#addEntry(day, push, push.startMs, types);
+      else for (const [t] of types) this.#notes.damagedValue += push.totals[t] ?? 0n;
+      await this.#context.pause.here();
+    }
+  }
+
+  #valueOf(dictionary: Dictionary, bytes: Uint8Array, push: PushView, type: TypeColumn): bigint {
+    if (this.#below === undefined) return type.total;
+    let value = 0n;
+    for (const { at, end } of push.groups) {
+      value += this.#below.valueOf(dictionary, bytes, readEntriesHeader(bytes, at, end), type);
+    }
+    return value;
+  }
+
+  #add(
+    dictionary: Dictionary,
+    series: number,
+    timeMs: number,
+    value: bigint,
+    profiles: number,
+  ): void {
+    if (stepAt(this.#steps, timeMs) < 0) return;
+    this.#notes.profiles += profiles;
+    this.#buckets.add(this.#groups.of(dictionary, series), timeMs, value, profiles);
+  }
+
+  #offer(
+    dictionary: Dictionary,
+    { series, total }: { readonly series: number; readonly total: bigint },
+    timestampMs: number,
+    read: () => Promise<PushView | undefined>,
+  ): void {
+    const one = { timestampMs, value: total, dictionary, series, read };
+    this.#exemplars?.offer(this.#groups.of(dictionary, series), one);
+  }
 }
 
-/** Grouped labels of the series of a dictionary, made once each. */
+/** Index of a type in its family, and its series. */
+type TypeOf = readonly [index: number, series: number];
+
+function typesOf(family: FamilyView, day: ServiceDay): TypeOf[] {
+  return [...family.series.entries()].filter(([, id]) => day.series.has(id));
+}
+
+/** Which stacks lie below the call site, by dictionary. */
+class Below {
+  readonly #callSite: readonly string[];
+  readonly #masks = new Map<Dictionary, Uint8Array>();
+
+  constructor(callSite: readonly string[]) {
+    this.#callSite = callSite;
+  }
+
+  /** Value of one type in those stacks of a column. */
+  valueOf(
+    dictionary: Dictionary,
+    bytes: Uint8Array,
+    header: ReturnType<typeof readEntriesHeader>,
+    type: TypeColumn,
+  ): bigint {
+    if (type.total === 0n) return 0n;
+    let mask = this.#masks.get(dictionary);
+    // Dictionaries grow while a query runs.
+    if (mask === undefined || mask.length < dictionary.lengths.stacks) {
+      mask = stacksBelow(dictionary, this.#callSite);
+      this.#masks.set(dictionary, mask);
+    }
+    const stacks = decodeStacks(bytes, header);
+    const ticks = decodeTicks(bytes, header, type.column);
+    let sum = 0n;
+    for (let i = 0; i < stacks.length; i++) {
+      if (mask[stacks[i] as number] === 1) sum += BigInt(ticks[i] as number | bigint);
+    }
+    return sum * type.grain;
+  }
+}
+
+/** Grouped labels of the series of dictionaries, made once each. */
 class Groups {
-  readonly #dictionary: Dictionary;
   readonly #groupBy: readonly string[];
-  readonly #labels = new Map<number, readonly Label[]>();
+  readonly #labels = new Map<Dictionary, Map<number, readonly Label[]>>();
 
-  constructor(dictionary: Dictionary, groupBy: readonly string[]) {
-    this.#dictionary = dictionary;
+  constructor(groupBy: readonly string[]) {
     this.#groupBy = groupBy.toSorted();
   }
 
-  of(series: number): readonly Label[] {
-    let labels = this.#labels.get(series);
+  of(dictionary: Dictionary, series: number): readonly Label[] {
+    let known = this.#labels.get(dictionary);
+    if (known === undefined) this.#labels.set(dictionary, (known = new Map()));
+    let labels = known.get(series);
     if (labels === undefined) {
-      const { labels: all, type } = this.#dictionary.seriesRow(series);
+      const { labels: all, type } = dictionary.seriesRow(series);
       labels = projectRow({ labels: all, type: formatProfileType(type) }, this.#groupBy);
-      this.#labels.set(series, labels);
+      known.set(series, labels);
     }
     return labels;
   }

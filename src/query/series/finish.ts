@@ -1,5 +1,6 @@
 import { compareLabels, labelsKey } from '../labels/label-sets.ts';
-import type { SeriesAnswer, SeriesRequest } from '../request.ts';
+import type { Exemplar, SeriesAnswer, SeriesRequest } from '../request.ts';
+import { isBetter } from './exemplar-order.ts';
 import type { SeriesGroup, SeriesPart } from './part.ts';
 import { type Steps, stepsOf } from './steps.ts';
 
@@ -16,7 +17,10 @@ export function finishSeries(parts: readonly SeriesPart[], request: SeriesReques
     if (same === undefined) byKey.set(key, [group]);
     else same.push(group);
   }
-  const answers = [...byKey.values()].map((groups) => answerOf(groups, steps, request.aggregation));
+  const exemplars = bestExemplars(parts);
+  const answers = [...byKey].map(([key, groups]) =>
+    answerOf(groups, steps, request.aggregation, (step) => exemplars.get(`${step}/${key}`)),
+  );
   const limit = request.limit ?? 0;
   if (limit > 0 && limit < answers.length) {
     answers.sort((a, b) => compareSums(b, a) || compareLabels(a.answer.labels, b.answer.labels));
@@ -34,6 +38,7 @@ function answerOf(
   groups: readonly SeriesGroup[],
   steps: Steps,
   aggregation: SeriesRequest['aggregation'],
+  exemplarAt: (step: number) => Exemplar | undefined,
 ): Summed {
   const sums = new Map<number, bigint>();
   const counts = new Map<number, number>();
@@ -48,11 +53,28 @@ function answerOf(
   }
   const points = [...sums]
     .sort(([a], [b]) => a - b)
-    .map(([step, value]) => ({
-      timestampMs: steps.startMs + step * steps.stepMs,
-      value: Number(value) / (aggregation === 'average' ? (counts.get(step) ?? 1) : 1),
-    }));
+    .map(([step, value]) => {
+      const profiles = counts.get(step) ?? 1;
+      return {
+        timestampMs: steps.startMs + step * steps.stepMs,
+        value: Number(value) / (aggregation === 'average' ? profiles : 1),
+        sum: value,
+        profiles,
+        exemplar: exemplarAt(step),
+      };
+    });
   return { answer: { labels: groups[0]?.labels ?? [], points }, sum };
+}
+
+/** By step and line: the profile with the largest value. */
+function bestExemplars(parts: readonly SeriesPart[]): ReadonlyMap<string, Exemplar> {
+  const best = new Map<string, Exemplar>();
+  for (const { group, step, exemplar } of parts.flatMap(({ exemplars }) => exemplars ?? [])) {
+    const key = `${step}/${labelsKey(group)}`;
+    const other = best.get(key);
+    if (other === undefined || isBetter(exemplar, other)) best.set(key, exemplar);
+  }
+  return best;
 }
 
 function compareSums(a: Summed, b: Summed): number {

@@ -1,8 +1,21 @@
 import type { Label } from '../../profile/labels.ts';
+import type { Exemplar, QueryNotes } from '../request.ts';
 
 /** What one host has for a timeline: exact sums, before averages and limits. May cross a thread. */
 export interface SeriesPart {
   readonly groups: readonly SeriesGroup[];
+  /** Single profiles behind points; absent = none. */
+  readonly exemplars?: readonly PartExemplar[] | undefined;
+  /** What it lacks and what it read; absent = nothing. */
+  readonly notes?: QueryNotes | undefined;
+}
+
+/** A profile that stands for a point of a line. */
+export interface PartExemplar {
+  /** Labels of the line. */
+  readonly group: readonly Label[];
+  readonly step: number;
+  readonly exemplar: Exemplar;
 }
 
 /** One line of the timeline; the three lists are parallel and in no particular order. */

@@ -26,6 +26,8 @@ export interface SidedTree {
 
 /** What is left of a tree: at most the budget (and ties) plus one `other` for each parent. */
 export interface PrunedTree {
+  /** Nodes from here on are `other`: each stands for the folded children of its parent. */
+  readonly firstOther: number;
   /** Of the tree, with `other` in it if it was needed. */
   readonly names: readonly string[];
   readonly name: Uint32Array;
@@ -79,7 +81,8 @@ export function pruneTree(tree: SidedTree, maxNodes: number): PrunedTree {
       total: pick(total, kept, total, folded, target, count),
     };
   });
-  return { names, name, sides, ...childLists(parents, name, names, kept.length) };
+  const firstOther = kept.length;
+  return { firstOther, names, name, sides, ...childLists(parents, name, names, firstOther) };
 }
 
 interface Choice {

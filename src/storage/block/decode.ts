@@ -133,10 +133,17 @@ function readEntry(reader: ByteReader, at: number, dayMs: number): BlockEntry {
   return { tenant, service, dayMs, firstMinute, lastMinute, hours, at, end, crc };
 }
 
-/** Families of a section; `bytes` are exactly those of the section. Throws `corrupt_block`. */
-export function decodeBlockSection(bytes: Uint8Array, entry: BlockEntry): BlockSectionView {
+/**
+ * Families of a section; `bytes` are exactly those of the section. Throws `corrupt_block`. Without
+ * `isChecked` the checksum is not asked: for what can be saved from a damaged section.
+ */
+export function decodeBlockSection(
+  bytes: Uint8Array,
+  entry: BlockEntry,
+  isChecked = true,
+): BlockSectionView {
   const what = `block section ${entry.tenant}/${entry.service}`;
-  checkSection(bytes, entry.crc, what);
+  if (isChecked) checkSection(bytes, entry.crc, what);
   const reader = new ByteReader(bytes, what);
   const base = { dayMs: entry.dayMs, incarnation: reader.varint(), seq: reader.varint() };
   let columnsSize = 0;

@@ -51,6 +51,27 @@ export async function readSectionBytes(
   return bytes;
 }
 
+/**
+ * A section whose checksum does not fit, as far as it still decodes; undefined where nothing does.
+ * Whoever reads it must not believe anything that is said only once.
+ */
+export async function readDamagedSection(
+  store: BlobStore,
+  dayMs: number,
+  shard: number,
+  block: RootBlock,
+  entry: BlockEntry,
+): Promise<BlockSectionView | undefined> {
+  try {
+    const bytes = await readSectionBytes(store, dayMs, shard, block, entry);
+    return decodeBlockSection(bytes, entry, false);
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    if (error.reason === 'corrupt_block') return undefined;
+    throw error;
+  }
+}
+
 /** Every section of a block. Rejects with `read_restarted` if the block is gone. */
 export async function readBlockSections(
   store: BlobStore,

@@ -31,7 +31,9 @@ describe('SeriesBuckets', () => {
     const buckets = new SeriesBuckets(REQUEST);
     buckets.add([], timestampMs, 7n);
     expect(buckets.finish()).toEqual(
-      point === undefined ? [] : [{ labels: [], points: [{ timestampMs: point, value: 7 }] }],
+      point === undefined
+        ? []
+        : [{ labels: [], points: [{ timestampMs: point, value: 7, sum: 7n, profiles: 1 }] }],
     );
   });
 
@@ -50,7 +52,9 @@ describe('SeriesBuckets', () => {
     const buckets = new SeriesBuckets({ ...REQUEST, aggregation: 'average' });
     buckets.add(A, 60_000, 1n);
     buckets.add(A, 59_000, 4n, 3);
-    expect(buckets.finish()[0]?.points).toEqual([{ timestampMs: 60_000, value: 1.25 }]);
+    expect(buckets.finish()[0]?.points).toEqual([
+      { timestampMs: 60_000, value: 1.25, sum: 5n, profiles: 4 },
+    ]);
   });
 
   it('keeps the groups with the largest sums', () => {

@@ -1,0 +1,26 @@
+import { laneValue } from '../tree/lanes.ts';
+import type { NameTree } from '../tree/name-tree.ts';
+import { type PrunedTree, pruneTree } from '../tree/prune.ts';
+import type { EncodedMessage } from './proto-writer.ts';
+
+/** A finished message with a pruned tree in it. */
+export interface EncodedTree extends EncodedMessage {
+  /** Value in nodes `other`. */
+  readonly foldedValue: bigint;
+}
+
+/** A tree of one side, pruned. */
+export function pruned(tree: NameTree, maxNodes: number): PrunedTree {
+  const { names, parent, name, self, total } = tree;
+  const totals = total === undefined ? undefined : [total];
+  return pruneTree({ names, parent, name, sides: [self], totals }, maxNodes);
+}
+
+/** Value that pruning folded into nodes `other`, of all sides. */
+export function foldedValueOf({ firstOther, name, sides }: PrunedTree): bigint {
+  let sum = 0n;
+  for (const { total } of sides) {
+    for (let node = firstOther; node < name.length; node++) sum += laneValue(total, node);
+  }
+  return sum;
+}

@@ -1,0 +1,76 @@
+import { DAMAGED_NAME, FRAME_DAMAGED } from '../../storage/dictionary/rows.ts';
+import { TRUNCATED_TEXT } from '../../profile/synthetic.ts';
+import type { QueryNotes } from '../request.ts';
+import { NameTreeBuilder } from './build.ts';
+import { FrameTables } from './frame-tables.ts';
+import type { FrameTree } from './frame-tree.ts';
+import { type Lanes, lanesOf, laneValue, totalsOf } from './lanes.ts';
+import type { NameTree } from './name-tree.ts';
+
+const INT64_MAX = (1n << 63n) - 1n;
+
+/** A tree with only the value of stacks that could not be read. */
+export function damagedNameTree(value: bigint): NameTree {
+  const builder = new NameTreeBuilder();
+  builder.add([DAMAGED_NAME], value);
+  return builder.finish();
+}
+
+/** The same by frames. */
+export function damagedFrameTree(value: bigint): FrameTree {
+  const tables = new FrameTables();
+  const none = { line: 0, column: 0, mappingFile: 0, buildId: 0, addressLow: 0, addressHigh: 0 };
+  const frame = tables.from({
+    frameRow: () => ({ ...none, fn: 0, flags: FRAME_DAMAGED }),
+    functionRow: () => ({ name: 0, systemName: 0, file: 0, startLine: 0 }),
+    text: () => '',
+  })(0);
+  return {
+    strings: tables.strings,
+    functions: tables.functionColumns(),
+    frames: tables.frameColumns(),
+    parent: Int32Array.of(-1, 0),
+    frame: Uint32Array.of(0, frame),
+    self: lanesOf([0n, value]),
+  };
+}
+
+/** What a tree tells for the exactness record. */
+export type TreeWeights = Pick<QueryNotes, 'total' | 'damagedValue' | 'truncatedValue'>;
+
+/** Weights of a tree by names, and its totals: a sweep that pruning then need not make. */
+export function weighNames(tree: NameTree): {
+  readonly tree: NameTree & { readonly total: Lanes };
+  readonly weights: TreeWeights;
+} {
+  const total = tree.total ?? totalsOf(tree.parent, tree.self);
+  const weights = weigh(tree.parent, total, (node) => tree.names[tree.name[node] as number]);
+  return { tree: { ...tree, total }, weights };
+}
+
+/** Weights of a tree by frames. */
+export function weighFrames(tree: FrameTree): TreeWeights {
+  const { parent, frame, frames, functions, strings } = tree;
+  return weigh(parent, totalsOf(parent, tree.self), (node) => {
+    const fn = frames.fn[frame[node] as number] as number;
+    return fn < functions.name.length ? strings[functions.name[fn] as number] : undefined;
+  });
+}
+
+/** Both synthetic frames stand directly under the root. */
+function weigh(
+  parent: Int32Array,
+  total: Lanes,
+  nameOf: (node: number) => string | undefined,
+): TreeWeights {
+  let damagedValue = 0n;
+  let truncatedValue = 0n;
+  for (let node = 1; node < parent.length; node++) {
+    if (parent[node] !== 0) continue;
+    const name = nameOf(node);
+    if (name === DAMAGED_NAME) damagedValue += laneValue(total, node);
+    else if (name === TRUNCATED_TEXT) truncatedValue += laneValue(total, node);
+  }
+  const whole = laneValue(total, 0);
+  return { total: whole > INT64_MAX ? INT64_MAX : whole, damagedValue, truncatedValue };
+}
