@@ -405,13 +405,22 @@ class History {
 
   #merge(): ModelMerge {
     const dice = this.#dice;
-    const push = dice.chance(90) && this.#sent.length > 0 ? dice.pick(this.#sent) : undefined;
+    const push = this.#someSent();
     const base = {
       tenant: push?.model.tenant ?? TENANTS[0],
       matchers: makeMatchers(dice),
       profileType: push === undefined ? dice.pick(PROFILE_TYPES) : typeOf(push, dice),
     };
     return { ...base, ...this.#range(push) };
+  }
+
+  /** Often one at the border of a minute: where off by one shows. */
+  #someSent(): SentPush | undefined {
+    const dice = this.#dice;
+    if (this.#sent.length === 0 || dice.chance(10)) return undefined;
+    if (dice.chance(60)) return dice.pick(this.#sent);
+    const border = this.#sent.filter(({ model }) => (model.startMs + 1) % MINUTE_MS <= 1);
+    return dice.pick(border.length > 0 ? border : this.#sent);
   }
 
   #exactly(push: SentPush['model']): ModelMerge {
@@ -423,7 +432,7 @@ class History {
   #range(push: SentPush | undefined): { startMs: number; endMs: number } {
     const dice = this.#dice;
     const nearMs = push?.model.startMs ?? this.#nowMs;
-    const kind = dice.weighted({ all: 20, exact: 10, edges: 25, minutes: 25, hours: 20 });
+    const kind = dice.weighted({ all: 18, exact: 10, edges: 34, minutes: 20, hours: 18 });
     if (kind === 'all') return { startMs: this.#nowMs - 4 * DAY_MS, endMs: this.#nowMs + DAY_MS };
     if (kind === 'minutes' || this.#long) {
       const startMs = Math.floor(nearMs / MINUTE_MS) * MINUTE_MS - dice.whole(0, 3) * MINUTE_MS;
@@ -499,7 +508,7 @@ class History {
 
   async #askLabels(): Promise<void> {
     const dice = this.#dice;
-    const push = dice.chance(90) && this.#sent.length > 0 ? dice.pick(this.#sent) : undefined;
+    const push = this.#someSent();
     const selectors = Array.from({ length: dice.pick([0, 1, 1, 2]) }, () => makeMatchers(dice));
     const tenant = push?.model.tenant ?? TENANTS[0];
     const kind = dice.pick(['types', 'names', 'values', 'series'] as const);
