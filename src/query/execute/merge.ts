@@ -53,6 +53,7 @@ export async function mergeSums(context: QueryContext, request: MergeRequest): P
   for (const state of context.shards) {
     for (const dayMs of daysOf(wanted.startMs, wanted.endMs)) {
       for (const day of await readDay(context, state, dayMs, wanted)) await merge.add(day);
+      await context.pause.here();
     }
   }
   return merge.finish();

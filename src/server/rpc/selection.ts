@@ -57,6 +57,7 @@ export function dataSelection(
     selector: fields.labelSelector,
     ...timeRange(fields),
     profileType,
+    signal: call.signal,
   };
 }
 
@@ -78,7 +79,8 @@ export function labelsRequest(
   },
   call: CallContext,
 ): LabelsRequest {
-  return { tenant: call.tenant, selectors: fields.matchers, ...timeRange(fields) };
+  const { tenant, signal } = call;
+  return { tenant, selectors: fields.matchers, ...timeRange(fields), signal };
 }
 
 /**
