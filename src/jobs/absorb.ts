@@ -3,7 +3,7 @@ import { randomName } from '../base/random.ts';
 import type { Pause } from '../base/slice.ts';
 import { readBlockSections } from '../storage/block/read.ts';
 import { encodeBlock } from '../storage/block/encode.ts';
-import { lengthsEqual } from '../storage/dictionary/lengths.ts';
+import { lengthsAtLeast, lengthsEqual } from '../storage/dictionary/lengths.ts';
 import type { TableLengths } from '../storage/dictionary/lengths.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
 import { ScopeMap } from '../storage/dictionary/scope-map.ts';
@@ -129,7 +129,7 @@ async function absorbOnce(
   }
   const blocks = await putBlocks(state, dayMs, root, tables, options);
   const segment = await putSegment(state, dayMs, services);
-  for (const plan of services) plan.canonical.pending = plan.live ? plan.to : undefined;
+  const settle = announce(state, dayMs, services, segment?.id);
   const committed = await commitPartition(
     state.store,
     state.random,
@@ -141,8 +141,7 @@ async function absorbOnce(
       segments: segment === undefined ? root.segments : [...root.segments, segment],
       trash: [...root.trash, ...[...blocks.replaced].map((id) => ({ id, sinceMs: options.nowMs }))],
     },
-  );
-  for (const plan of services) plan.canonical.pending = undefined;
+  ).finally(settle);
   if (committed === null) return null;
   for (const plan of services) takeOver(state, dayMs, plan);
   state.head.remove(dayMs, listed);
@@ -197,13 +196,33 @@ function lastOfScopes(sections: readonly HeadSection[]): HeadSection[] {
   return [...last.values()];
 }
 
+/**
+ * Before the commit, whose outcome may stay unknown: rows that it takes over as they are count as soon
+ * as a root names them, and an epoch whose rows it maps ends, so that no later section of it can land.
+ * The returned function is called after the commit, however it went.
+ */
+function announce(
+  state: ShardState,
+  dayMs: number,
+  services: readonly ServicePlan[],
+  segment: string | undefined,
+): () => void {
+  for (const { live, tenant, service, canonical, to } of services) {
+    if (!live) state.scopes.delete(CanonicalDictionaries.key(dayMs, tenant, service));
+    else if (segment !== undefined) canonical.pending.set(segment, to);
+  }
+  return () => {
+    if (segment !== undefined) for (const { canonical } of services) canonical.pending.delete(segment);
+  };
+}
+
 /** After the commit: what is in memory follows the root. */
 function takeOver(state: ShardState, dayMs: number, plan: ServicePlan): void {
   const { tenant, service, dictionary, to, live } = plan;
   const key = CanonicalDictionaries.key(dayMs, tenant, service);
   const scope = state.scopes.get(key);
   if (live) {
-    plan.canonical.lengths = to;
+    if (!lengthsAtLeast(plan.canonical.lengths, to)) plan.canonical.lengths = to;
     if (scope !== undefined && scope.dictionary === dictionary) scope.base = to;
     return;
   }

@@ -22,8 +22,11 @@ export interface Canonical {
   dictionary: Dictionary;
   /** Rows below are canonical. */
   lengths: TableLengths;
-  /** Rows that a commit in flight makes canonical; the root may name them before we know. */
-  pending: TableLengths | undefined;
+  /**
+   * Rows that commits in flight make canonical as they are, by the id of their segment: a root that
+   * names it has landed before its commit could tell.
+   */
+  readonly pending: Map<string, TableLengths>;
   /** Stacks that lie in unreadable slices: shown as `(damaged)`. */
   damagedStacks: number;
   /** Monotonic use counter for the least recently used order. */
@@ -67,7 +70,7 @@ export class CanonicalDictionaries {
     this.#entries.set(CanonicalDictionaries.key(dayMs, tenant, service), {
       dictionary,
       lengths,
-      pending: undefined,
+      pending: new Map(),
       damagedStacks: this.peek(dayMs, tenant, service)?.damagedStacks ?? 0,
       usedAt: ++this.#uses,
     });
@@ -104,7 +107,8 @@ export class CanonicalDictionaries {
       const parts = await this.#parts(dayMs, tenant, service, root);
       const required = parts.at(-1)?.entry.to ?? NO_LENGTHS;
       const present = this.#entries.get(key);
-      if (present !== undefined && lengthsAtLeast(present.pending ?? present.lengths, required)) {
+      if (present !== undefined) takePending(present, root);
+      if (present !== undefined && lengthsAtLeast(present.lengths, required)) {
         present.usedAt = ++this.#uses;
         return present;
       }
@@ -145,7 +149,7 @@ export class CanonicalDictionaries {
     const canonical: Canonical = {
       dictionary,
       lengths: dictionary.lengths,
-      pending: undefined,
+      pending: new Map(),
       damagedStacks,
       usedAt: ++this.#uses,
     };
@@ -199,6 +203,14 @@ export class CanonicalDictionaries {
       if (oldest.done !== true) this.#directories.delete(oldest.value);
     }
     return directory;
+  }
+}
+
+/** Counts rows as canonical whose commit is known to have landed by the root alone. */
+function takePending(canonical: Canonical, root: PartitionRoot): void {
+  for (const [id, to] of canonical.pending) {
+    if (!root.segments.some((segment) => segment.id === id)) continue;
+    if (!lengthsAtLeast(canonical.lengths, to)) canonical.lengths = to;
   }
 }
 
