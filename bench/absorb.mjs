@@ -16,7 +16,7 @@ const quick = process.argv.includes('--quick');
 const minutes = numberFlag('minutes', quick ? 4 : 60);
 const every = numberFlag('every', quick ? 2 : 10);
 const workers = numberFlag('workers', 0);
-const fleet = new Fleet(quick ? { services: 2, pods: 2 } : {});
+const fleet = new Fleet(quick ? { services: 2, pods: 2, stacks: 300, draws: 200 } : {});
 
 console.log(heading(`absorb and roll, ${minutes} minutes, ${workers} workers`));
 const absorbs = [];

@@ -31,7 +31,7 @@ const quick = process.argv.includes('--quick');
 const MINUTES = numberFlag('minutes', quick ? 2 : 20);
 const WARM_MINUTES = quick ? 1 : 10;
 const COLD_SERVICES = quick ? 3 : 40;
-const SIZE = quick ? { services: 2, pods: 2 } : {};
+const SIZE = quick ? { services: 2, pods: 2, stacks: 300, draws: 200 } : {};
 const workers = numberFlag('workers', 0);
 
 console.log(heading(`commit, ${workers} workers`));

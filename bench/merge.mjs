@@ -24,7 +24,8 @@ const quick = process.argv.includes('--quick');
 const minutes = numberFlag('minutes', quick ? 4 : 60);
 const workers = numberFlag('workers', 0);
 const runs = numberFlag('runs', quick ? 2 : 25);
-const fleet = new Fleet({ services: quick ? 2 : 10, pods: numberFlag('pods', quick ? 2 : 10) });
+const size = quick ? { services: 2, stacks: 300, draws: 200 } : {};
+const fleet = new Fleet({ ...size, pods: numberFlag('pods', quick ? 2 : 10) });
 const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
 
 console.log(heading(`merge, ${minutes} min x ${fleet.services * fleet.pods} series`));
