@@ -6,6 +6,7 @@ import { nameOfPprof, seriesName, textProfileType } from '../profile/ingest-nami
 import { labelValue, validateLabels } from '../profile/labels.ts';
 import type { LabelSet } from '../profile/labels.ts';
 import { inflatePayload } from '../profile/pprof/inflate.ts';
+import { PlainReader } from '../profile/plain/read.ts';
 import { PprofReader } from '../profile/pprof/read.ts';
 import type { ProfileType } from '../profile/profile-type.ts';
 import { splitByLabels } from '../profile/sample-labels.ts';
@@ -54,6 +55,7 @@ export class Acceptor {
   readonly #rules: AcceptRules;
   readonly #pprof = new PprofReader();
   readonly #folded = new FoldedReader();
+  readonly #plain = new PlainReader();
   readonly #resolver = new StackResolver();
   #decoded: { readonly item: PushItem; readonly columns: ProfileColumns } | undefined;
 
@@ -63,7 +65,7 @@ export class Acceptor {
 
   /** Throws a TephraError that says why a push is refused. */
   accept(item: PushItem): Accepted {
-    const labels = validateLabels(item.labels, item.surface);
+    const labels = validateLabels(item.labels, item.surface === 'ingest' ? 'ingest' : 'push');
     const columns = this.#decode(item);
     const name = this.#nameOf(item, labels, columns);
     if (columns.sampleCount === 0) {
@@ -71,7 +73,7 @@ export class Acceptor {
     }
     const { periodType } = columns;
     const types = columns.sampleTypes.map(({ type, unit }) => {
-      if (item.surface === 'push' && type.includes('-')) {
+      if (item.surface !== 'ingest' && type.includes('-')) {
         throw new TephraError('malformed_profile', `sample type ${JSON.stringify(type)} has a "-"`);
       }
       return {
@@ -126,10 +128,14 @@ export class Acceptor {
     if (this.#decoded?.item === item) return this.#decoded.columns;
     this.#decoded = undefined;
     const payload = inflatePayload(item.payload, this.#rules.profileBytesMax);
-    const columns =
-      item.format === 'pprof' ? this.#pprof.read(payload) : this.#readText(item, payload);
+    const columns = this.#read(item, payload);
     this.#decoded = { item, columns };
     return columns;
+  }
+
+  #read(item: PushItem, payload: Uint8Array): ProfileColumns {
+    if (item.format === 'pprof') return this.#pprof.read(payload);
+    return item.format === 'plain' ? this.#plain.read(payload) : this.#readText(item, payload);
   }
 
   #readText(item: PushItem, payload: Uint8Array): ProfileColumns {
@@ -141,8 +147,10 @@ export class Acceptor {
   #nameOf(item: PushItem, labels: LabelSet, columns: ProfileColumns): string {
     const given = labelValue(labels, '__name__');
     if (given !== undefined) return given;
-    if (item.format !== 'pprof') return textProfileType(item.appName ?? '', item.sampleRateHz).name;
-    return nameOfPprof(columns.sampleTypes);
+    if (item.format === 'folded' || item.format === 'lines') {
+      return textProfileType(item.appName ?? '', item.sampleRateHz).name;
+    }
+    return nameOfPprof(columns.sampleTypes, item.displayNames);
   }
 
   #checkWindow(startMs: number, arrivalMs: number): void {

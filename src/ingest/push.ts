@@ -13,7 +13,9 @@ export interface PushItem {
   readonly untilMs?: number | undefined;
   readonly format: ProfileFormat;
   /** Which surface: decides how `__name__` is found and how strict labels are. */
-  readonly surface: 'push' | 'ingest';
+  readonly surface: 'push' | 'ingest' | 'tephra';
+  /** Display names of sample types, which /ingest may send; they take part in finding `__name__`. */
+  readonly displayNames?: ReadonlyMap<string, string> | undefined;
   /** The app name of /ingest as sent, without its labels: the text formats name their type in it. */
   readonly appName?: string | undefined;
   /** Hz: scales the counts of the text formats into time; ignored for pprof. */
@@ -24,8 +26,10 @@ export interface PushItem {
   readonly arrivalMs: number;
 }
 
-/** Formats of a payload: pprof, folded text (`a;b 3`), or one stack a line. */
-export type ProfileFormat = 'pprof' | 'folded' | 'lines';
+/**
+ * Formats of a payload: pprof, folded text (`a;b 3`), one stack a line, or a `tephra.v1.PlainProfile`.
+ */
+export type ProfileFormat = 'pprof' | 'folded' | 'lines' | 'plain';
 
 /** What became of one item. Stored and duplicate are acknowledgements: the profile is durable. */
 export type PushOutcome =

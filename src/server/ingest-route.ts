@@ -6,6 +6,7 @@ import { inflateHeld, readBody, type BodyRules, type HeldBody } from './body.ts'
 import { ingestSeries } from './ingest-labels.ts';
 import { parseIngestParameters } from './ingest-parameters.ts';
 import { parseMultipart } from './multipart.ts';
+import { displayNamesOf } from './sample-type-config.ts';
 import type { Route, RouteAnswer } from './routes.ts';
 import { countOutcomes, refusalOf } from './rpc/push.ts';
 import { ANONYMOUS, type RunDeps } from './rpc/run.ts';
@@ -84,6 +85,7 @@ function ingestItem(
     surface: 'ingest',
     sampleRateHz: parameters.sampleRateHz,
     payload: form === undefined ? bytes : profilePart(form),
+    displayNames: displayNamesOf(form?.get('sample_type_config')),
     arrivalMs,
   };
 }

@@ -12,16 +12,15 @@ import { Credits } from './credits.ts';
 import { createGrpcServer } from './grpc.ts';
 import { patchGrpc } from './grpc-patch.ts';
 import { headerExcess } from './h2-dispatch.ts';
-import { healthRoutes } from './health.ts';
+import { healthRoutes, type Troubles } from './health.ts';
 import { ingestRoute } from './ingest-route.ts';
+import { pprofRoute } from './pprof-route.ts';
 import { openPort, type PortAddress, type PortTimes, type TlsIdentity } from './port.ts';
 import { REFLECTION_PATHS } from './reflection.ts';
 import { serveRoute, type Routes } from './routes.ts';
-import { capabilityMethods } from './rpc/capabilities.ts';
-import { healthMethods, Readiness } from './rpc/health.ts';
-import { isStream, type AnyRpc } from './rpc/method.ts';
-import { pushMethods } from './rpc/push.ts';
-import { querierMethods } from './rpc/querier.ts';
+import { Readiness } from './rpc/health.ts';
+import { isStream } from './rpc/method.ts';
+import { rpcMethods } from './rpc/methods.ts';
 import { sendError } from './send-error.ts';
 
 /** Longest delay that a timer of Node can have; longer ones would fire at once. */
@@ -31,6 +30,8 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 export interface ServerOptions {
   readonly engine: Engine;
   readonly listen: PortAddress;
+  /** What `/readyz` names beside `ready`; nothing unless given. */
+  readonly troubles?: Troubles | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -91,12 +92,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     onChange: (bytes) => metrics.answerBytes.set(bytes),
   });
   const readiness = new Readiness();
-  const methods: AnyRpc[] = [
-    ...pushMethods(engine, metrics),
-    ...querierMethods(engine),
-    ...healthMethods(readiness),
-    ...capabilityMethods(),
-  ];
+  const methods = rpcMethods(engine, metrics, readiness);
   const deps = {
     clock,
     timers,
@@ -111,9 +107,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
   const ingest = ingestRoute(deps);
   const routes: Routes = new Map([
-    ...healthRoutes(() => readiness.ready, metrics),
+    ...healthRoutes(() => readiness.ready, metrics, options.troubles ?? (() => [])),
     ['/ingest', ingest],
     ['/pyroscope/ingest', ingest],
+    ['/pprof', pprofRoute(deps)],
   ]);
   const port = await openPort({
     handler: httpHandler(options, routes, deps),

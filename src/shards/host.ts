@@ -315,7 +315,7 @@ export class ShardHost implements ShardHostApi {
 
   /** Finishes what was accepted and the jobs that run. */
   async stop(): Promise<void> {
-    for (const id of [...this.#openTrees.keys()]) await this.closeNodes(id);
+    for (const id of this.#openTrees.keys()) await this.closeNodes(id);
     for (const { ingest } of this.#shards.values()) await ingest.settled();
     await this.#jobs;
   }

@@ -175,11 +175,7 @@ class Merge {
     }
     const raw = await this.#readRaw(day, inside);
     if (raw !== undefined) {
-      for (const found of raw)
-        this.#addPush(
-          found,
-          types.map((t) => found.push.types[t]),
-        );
+      for (const found of raw) this.#addPush(found, typesAt(found, types));
       return;
     }
     this.#notes.wholeMinutes++;
@@ -204,11 +200,7 @@ class Merge {
       if (!this.#isInRange(minuteMs + offsetMs)) continue;
       const raw = await this.#context.raw.read(day, ref);
       if (raw === undefined) this.#notes.unreadProfiles++;
-      else
-        this.#addPush(
-          raw,
-          types.map((t) => raw.push.types[t]),
-        );
+      else this.#addPush(raw, typesAt(raw, types));
       await this.#context.pause.here();
     }
   }
@@ -225,10 +217,7 @@ class Merge {
     for (const push of pushes) {
       const raw = await this.#context.raw.read(day, push.ref);
       if (raw !== undefined && isSame(raw.push, push)) {
-        this.#addPush(
-          raw,
-          types.map((t) => raw.push.types[t]),
-        );
+        this.#addPush(raw, typesAt(raw, types));
       } else if (this.#ids !== undefined) {
         this.#notes.unreadProfiles++;
       } else {
@@ -328,6 +317,11 @@ function matchingTypes(family: readonly number[], series: ReadonlySet<number>): 
   const types: number[] = [];
   for (const [i, id] of family.entries()) if (series.has(id)) types.push(i);
   return types;
+}
+
+/** The types of a push at the given places of its family. */
+function typesAt({ push }: RawPush, types: readonly number[]): (TypeColumn | undefined)[] {
+  return types.map((t) => push.types[t]);
 }
 
 /** Value of pushes in the given types. */

@@ -39,11 +39,35 @@ export function replyCarrier<O extends DescMessage>(desc: O, reply: Reply<O>): M
 
 /** What an answer says about itself beside the message, as header or trailer fields. */
 export function replyNotes(reply: Reply<DescMessage>): Record<string, string> {
-  if (!('encoded' in reply)) return {};
-  const { notes } = reply.encoded;
-  return { 'tephra-exact': String(isExact(notes)), 'tephra-notes': JSON.stringify(notes) };
+  if ('encoded' in reply) {
+    const { notes } = reply.encoded;
+    return { 'tephra-exact': String(isExact(notes)), 'tephra-notes': headerText(notes) };
+  }
+  const { losses } = reply;
+  if (losses === undefined) return {};
+  return { 'tephra-exact': 'false', 'tephra-notes': headerText(losses) };
 }
 
-function isExact(notes: QueryNotes): boolean {
-  return notes.wholeMinutes === 0 && notes.damagedStacks === 0 && !notes.saturated;
+/** Whether no value is missing, added or without a name: folding and truncation hide no value. */
+export function isExact(notes: QueryNotes): boolean {
+  return (
+    notes.wholeMinutes === 0 &&
+    notes.damagedStacks === 0 &&
+    notes.damagedValue === 0n &&
+    notes.lostMinutes === 0 &&
+    notes.lostParts === 0 &&
+    notes.unreadProfiles === 0 &&
+    !notes.saturated
+  );
+}
+
+/** JSON in ASCII: names of services may hold any character, a header field may not. */
+function headerText(notes: object): string {
+  const text = JSON.stringify(notes, (_, value: unknown) =>
+    typeof value === 'bigint' ? String(value) : value,
+  );
+  return text.replaceAll(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }

@@ -1,33 +1,45 @@
 import { create } from '@bufbuild/protobuf';
 import { TephraError } from '../../base/errors.ts';
 import {
+  AnalyzeQueryResponseSchema,
   ProfileFormat,
   ProfileTypesResponseSchema,
   QuerierService,
   SelectSeriesResponseSchema,
   SeriesResponseSchema,
+  type AnalyzeQueryRequest,
+  type AnalyzeQueryResponse,
   type SelectSeriesRequest,
 } from '../../gen/querier/v1/querier_pb.ts';
 import {
   ExemplarType,
+  GetProfileStatsResponseSchema,
   LabelNamesResponseSchema,
   LabelsSchema,
   LabelValuesResponseSchema,
   ProfileTypeSchema,
   SeriesSchema,
   TimeSeriesAggregationType,
+  type StackTraceSelector,
 } from '../../gen/types/v1/types_pb.ts';
 import type { Label } from '../../profile/labels.ts';
-import { parseProfileType } from '../../profile/profile-type.ts';
-import type { SeriesRequest } from '../../query/request.ts';
+import { formatProfileType, parseProfileType } from '../../profile/profile-type.ts';
+import type { LossNotes } from '../../query/losses.ts';
+import type { EncodedAnswer, Exemplar, SeriesRequest, TierCost } from '../../query/request.ts';
 import type { Engine } from '../../shards/engine.ts';
 import { rpcMethod, type CallContext, type RpcMethod } from './method.ts';
+import { encodedMerge } from './merge-form.ts';
+import { int64 } from './exactness.ts';
 import {
+  callSiteOf,
   dataSelection,
+  goPgoOf,
   labelsRequest,
   mergeRequest,
-  refuseNarrowing,
   timeMs,
+  timeRange,
+  type DataFields,
+  type NarrowingFields,
 } from './selection.ts';
 
 const { method } = QuerierService;
@@ -38,69 +50,91 @@ export function querierMethods(engine: Engine): RpcMethod[] {
     rpcMethod(method.profileTypes, async ({ start, end }, call) => {
       // Health checks ask for 1970 or for nothing: any range is answered.
       const range = { startMs: timeMs(start), endMs: timeMs(end) };
+      const told = new Told();
       const ids =
         range.startMs > range.endMs
           ? []
-          : await engine.profileTypes({ tenant: call.tenant, selectors: [], ...range });
+          : await engine.profileTypes({ tenant: call.tenant, selectors: [], ...range }, told.sink);
       return {
+        ...told.reply,
         message: create(ProfileTypesResponseSchema, { profileTypes: ids.map(profileTypeMessage) }),
       };
     }),
 
     rpcMethod(method.labelNames, async (request, call) => {
-      const names = await engine.labelNames(labelsRequest(request, call));
+      const told = new Told();
+      const names = await engine.labelNames(labelsRequest(request, call), told.sink);
       const shown = names.filter((name) => isShown(name, call));
-      return { message: create(LabelNamesResponseSchema, { names: shown }) };
+      return { ...told.reply, message: create(LabelNamesResponseSchema, { names: shown }) };
     }),
 
     rpcMethod(method.labelValues, async (request, call) => {
       if (request.name === '') throw new TephraError('invalid_argument', 'name is required');
-      const values = await engine.labelValues(labelsRequest(request, call), request.name);
-      return { message: create(LabelValuesResponseSchema, { names: [...values] }) };
+      const told = new Told();
+      const range = labelsRequest(request, call);
+      const values = await engine.labelValues(range, request.name, told.sink);
+      return { ...told.reply, message: create(LabelValuesResponseSchema, { names: [...values] }) };
     }),
 
     rpcMethod(method.series, async (request, call) => {
-      const sets = await engine.series(labelsRequest(request, call), request.labelNames);
+      const told = new Told();
+      const range = labelsRequest(request, call);
+      const sets = await engine.series(range, request.labelNames, told.sink);
       const labelsSet = sets.map((labels) =>
         create(LabelsSchema, {
           labels: labelPairs(labels.filter(([name]) => isShown(name, call))),
         }),
       );
-      return { message: create(SeriesResponseSchema, { labelsSet }) };
+      return { ...told.reply, message: create(SeriesResponseSchema, { labelsSet }) };
     }),
 
     rpcMethod(method.selectSeries, async (request, call) => {
-      const answers = await engine.selectSeries(seriesRequest(request, call));
+      const told = new Told();
+      const answers = await engine.selectSeries(seriesRequest(request, call), told.sink);
       const series = answers.map((answer) =>
         create(SeriesSchema, {
           labels: labelPairs(answer.labels),
-          points: answer.points.map(({ timestampMs, value }) => ({
+          points: answer.points.map(({ timestampMs, value, exemplar }) => ({
             timestamp: BigInt(timestampMs),
             value,
+            exemplars: exemplar === undefined ? [] : [exemplarMessage(exemplar)],
           })),
         }),
       );
-      return { message: create(SelectSeriesResponseSchema, { series }) };
+      return { ...told.reply, message: create(SelectSeriesResponseSchema, { series }) };
     }),
 
-    rpcMethod(method.selectMergeStacktraces, async (request, call) => {
-      if (
-        request.format !== ProfileFormat.UNSPECIFIED &&
-        request.format !== ProfileFormat.FLAMEGRAPH
-      ) {
-        throw new TephraError('unimplemented', `format ${request.format} is not built yet`);
-      }
-      return { encoded: await engine.flameGraph(mergeRequest(request, call)) };
-    }),
-
-    rpcMethod(method.selectMergeProfile, async (request, call) => ({
-      encoded: await engine.pprof({ ...mergeRequest(request, call), maxNodes: undefined }),
+    rpcMethod(method.selectMergeStacktraces, async (request, call) => ({
+      encoded: await merged(engine, request, request.format, call),
     })),
+
+    rpcMethod(method.selectMergeSpanProfile, async (request, call) => {
+      const { format } = request;
+      if (request.spanSelector.length === 0) {
+        throw new TephraError('invalid_argument', 'span_selector is required');
+      }
+      if (format === ProfileFormat.DOT || format === ProfileFormat.PPROF) {
+        throw new TephraError(
+          'invalid_argument',
+          `format ${format}: expected a flame graph or tree`,
+        );
+      }
+      // Flame graph and tree have the same field numbers here as in the other answer.
+      return { encoded: await merged(engine, request, format, call) };
+    }),
+
+    rpcMethod(method.selectMergeProfile, async (request, call) => {
+      const merge = mergeRequest(request, call);
+      const goPgo = goPgoOf(request.stackTraceSelector);
+      return { encoded: await engine.pprof({ ...merge, goPgo, maxNodes: undefined }) };
+    }),
 
     rpcMethod(method.diff, async (request, call) => {
       if (request.left === undefined || request.right === undefined) {
         throw new TephraError('invalid_argument', 'left and right are required');
       }
+      refuseGoPgo(request.left.stackTraceSelector);
+      refuseGoPgo(request.right.stackTraceSelector);
       const left = mergeRequest(request.left, call);
       const right = mergeRequest(request.right, call);
       if (left.profileType !== right.profileType) {
@@ -112,16 +146,41 @@ export function querierMethods(engine: Engine): RpcMethod[] {
       return { encoded: await engine.diff({ left, right }) };
     }),
 
-    rpcMethod(method.selectMergeSpanProfile, () => notBuilt('SelectMergeSpanProfile')),
     rpcMethod(method.selectHeatmap, () => notBuilt('SelectHeatmap')),
-    rpcMethod(method.getProfileStats, () => notBuilt('GetProfileStats')),
-    rpcMethod(method.analyzeQuery, () => notBuilt('AnalyzeQuery')),
+
+    rpcMethod(method.getProfileStats, async (_request, call) => {
+      const stats = await engine.profileStats(call.tenant);
+      return {
+        message: create(GetProfileStatsResponseSchema, {
+          dataIngested: stats.hasProfiles,
+          oldestProfileTime: BigInt(stats.oldestMs),
+          newestProfileTime: BigInt(stats.newestMs),
+        }),
+      };
+    }),
+
+    rpcMethod(method.analyzeQuery, async (request, call) => ({
+      message: await analyzed(engine, request, call),
+    })),
   ];
+}
+
+/** Keeps what an answer lacks; one that lacks nothing goes without a word. */
+class Told {
+  reply: { readonly losses?: LossNotes } = {};
+  readonly sink = (losses: LossNotes): void => {
+    if (losses.lostParts > 0) this.reply = { losses };
+  };
 }
 
 function seriesRequest(request: SelectSeriesRequest, call: CallContext): SeriesRequest {
   const selection = dataSelection(request, call);
-  refuseNarrowing(request);
+  refuseGoPgo(request.stackTraceSelector);
+  const callSite = callSiteOf(request.stackTraceSelector);
+  const exemplars = request.exemplarType === ExemplarType.INDIVIDUAL;
+  if (exemplars && callSite.length > 0) {
+    throw new TephraError('unimplemented', 'exemplars below a call site are not built');
+  }
   if (request.exemplarType === ExemplarType.SPAN) {
     throw new TephraError('unimplemented', 'exemplars of spans are not built yet');
   }
@@ -141,7 +200,64 @@ function seriesRequest(request: SelectSeriesRequest, call: CallContext): SeriesR
     groupBy: request.groupBy,
     aggregation: request.aggregation === TimeSeriesAggregationType.AVERAGE ? 'average' : 'sum',
     limit: limit === 0 ? undefined : limit,
+    callSite,
+    exemplars,
   };
+}
+
+/** A merge by function names or frames, as a `querier.v1.SelectMergeStacktracesResponse`. */
+function merged(
+  engine: Engine,
+  request: DataFields & NarrowingFields & { readonly maxNodes?: bigint | undefined },
+  format: ProfileFormat,
+  call: CallContext,
+): Promise<EncodedAnswer> {
+  const merge = mergeRequest(request, call);
+  if (format !== ProfileFormat.PPROF) refuseGoPgo(request.stackTraceSelector);
+  return encodedMerge(engine, merge, format, goPgoOf(request.stackTraceSelector));
+}
+
+/** Shaping for profile-guided optimisation needs lines, which only pprof has. */
+function refuseGoPgo(selector: StackTraceSelector | undefined): void {
+  if (selector?.goPgo === undefined) return;
+  throw new TephraError('invalid_argument', 'go_pgo: expected the format pprof');
+}
+
+async function analyzed(
+  engine: Engine,
+  request: AnalyzeQueryRequest,
+  call: CallContext,
+): Promise<AnalyzeQueryResponse> {
+  // `type{labels}` or a selector alone.
+  const open = request.query.indexOf('{');
+  const type = open < 0 ? request.query : request.query.slice(0, open);
+  const profileType = type.trim() === '' ? undefined : formatProfileType(parseProfileType(type));
+  const selector = open < 0 ? '{}' : request.query.slice(open);
+  if (request.query === '') throw new TephraError('parse_error', 'the query is empty');
+  const { tenant, signal } = call;
+  const range = timeRange(request);
+  const cost = await engine.queryCost({ tenant, selector, ...range, signal, profileType });
+  const scope = (componentType: string, tier: TierCost): object => ({
+    componentType,
+    componentCount: BigInt(cost.shards),
+    blockCount: BigInt(tier.blocks),
+    seriesCount: BigInt(tier.series),
+    profileCount: BigInt(tier.profiles),
+    indexBytes: BigInt(tier.indexBytes),
+    profileBytes: BigInt(tier.columnBytes),
+    symbolBytes: BigInt(tier.symbolBytes),
+  });
+  const bytes = [cost.minutes, cost.raw].reduce(
+    (sum, { indexBytes, columnBytes, symbolBytes }) => sum + indexBytes + columnBytes + symbolBytes,
+    0,
+  );
+  return create(AnalyzeQueryResponseSchema, {
+    queryScopes: [scope('minutes', cost.minutes), scope('raw', cost.raw)],
+    queryImpact: {
+      totalBytesInTimeRange: BigInt(bytes),
+      totalQueriedSeries: BigInt(cost.minutes.series + cost.raw.series),
+    },
+  });
 }
 
 function profileTypeMessage(id: string): ReturnType<typeof create<typeof ProfileTypeSchema>> {
@@ -154,6 +270,15 @@ function profileTypeMessage(id: string): ReturnType<typeof create<typeof Profile
     periodType,
     periodUnit,
   });
+}
+
+function exemplarMessage(exemplar: Exemplar): object {
+  return {
+    timestamp: BigInt(exemplar.timestampMs),
+    profileId: exemplar.profileId,
+    value: int64(exemplar.value),
+    labels: labelPairs(exemplar.labels),
+  };
 }
 
 function labelPairs(labels: readonly Label[]): { name: string; value: string }[] {

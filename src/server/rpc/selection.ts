@@ -2,7 +2,13 @@ import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { StackTraceSelector } from '../../gen/types/v1/types_pb.ts';
 import { formatProfileType, parseProfileType } from '../../profile/profile-type.ts';
-import type { LabelsRequest, MergeRequest, Selection } from '../../query/request.ts';
+import type {
+  GoPgoShape,
+  LabelsRequest,
+  MergeRequest,
+  Narrowing,
+  Selection,
+} from '../../query/request.ts';
 import type { CallContext } from './method.ts';
 
 /** Largest time of a JavaScript Date, in ms; times beyond it select nothing that exists. */
@@ -61,13 +67,99 @@ export function dataSelection(
   };
 }
 
-/** A merge. Throws `invalid_max_nodes`, and `unimplemented` for what would narrow it further. */
+/**
+ * A merge. Throws `invalid_max_nodes`, and `invalid_argument` for what would narrow it and is malformed.
+ */
 export function mergeRequest(
   fields: DataFields & NarrowingFields & { readonly maxNodes?: bigint | undefined },
   call: CallContext,
 ): MergeRequest {
-  refuseNarrowing(fields);
-  return { ...dataSelection(fields, call), maxNodes: nodeBudget(fields.maxNodes) };
+  return {
+    ...dataSelection(fields, call),
+    ...narrowing(fields),
+    maxNodes: nodeBudget(fields.maxNodes),
+  };
+}
+
+/**
+ * What narrows a merge. A selector that is ignored gives silently wrong data, so all are honoured or
+ * refused. Throws `invalid_argument`.
+ */
+export function narrowing(fields: NarrowingFields): Narrowing {
+  const { stackTraceSelector, profileIdSelector, spanSelector, traceIdSelector } = fields;
+  const spanIds = hexIds('span id', spanSelector, 16);
+  const traceIds = hexIds('trace id', traceIdSelector, 32);
+  if (spanIds.length > 0 && traceIds.length > 0) {
+    throw new TephraError('invalid_argument', 'span ids and trace ids cannot be asked together');
+  }
+  return {
+    callSite: callSiteOf(stackTraceSelector),
+    profileIds: checkedProfileIds(profileIdSelector),
+    spanIds,
+    traceIds,
+  };
+}
+
+/** Function names of a call site, root first; go_pgo takes its place. Throws `invalid_argument`. */
+export function callSiteOf(selector: StackTraceSelector | undefined): string[] {
+  if (selector === undefined || selector.goPgo !== undefined) return [];
+  return checkedCallSite(selector.callSite.map(({ name }) => name));
+}
+
+/** The names if there are not too many of them. Throws `invalid_argument`. */
+export function checkedCallSite(names: readonly string[]): string[] {
+  if (names.length > LIMITS.callSiteFramesMax) {
+    throw new TephraError(
+      'invalid_argument',
+      `call_site: expected at most ${LIMITS.callSiteFramesMax} functions, found ${names.length}`,
+    );
+  }
+  return [...names];
+}
+
+/** Shape for profile-guided optimisation, undefined if it is not asked for. */
+export function goPgoOf(selector: StackTraceSelector | undefined): GoPgoShape | undefined {
+  const pgo = selector?.goPgo;
+  if (pgo === undefined) return undefined;
+  return { keepLocations: pgo.keepLocations, aggregateCallees: pgo.aggregateCallees };
+}
+
+function hexIds(what: string, ids: readonly string[] | undefined, digits: number): string[] {
+  const form = new RegExp(`^[0-9a-f]{${digits}}$`, 'i');
+  checkCount(what, ids);
+  return (ids ?? []).map((id) => {
+    if (!form.test(id)) {
+      const found = JSON.stringify(id.slice(0, 64));
+      throw new TephraError(
+        'invalid_argument',
+        `${what}: expected ${digits} hex digits, found ${found}`,
+      );
+    }
+    return id.toLowerCase();
+  });
+}
+
+function checkedProfileIds(ids: readonly string[] | undefined): string[] {
+  checkCount('profile id', ids);
+  for (const id of ids ?? []) {
+    if (id === '' || id.length > LIMITS.labelValueBytesMax) {
+      const found = JSON.stringify(id.slice(0, 64));
+      throw new TephraError(
+        'invalid_argument',
+        `profile id: expected a short text, found ${found}`,
+      );
+    }
+  }
+  return [...(ids ?? [])];
+}
+
+function checkCount(what: string, ids: readonly string[] | undefined): void {
+  const count = ids?.length ?? 0;
+  if (count <= LIMITS.idsPerQueryMax) return;
+  throw new TephraError(
+    'invalid_argument',
+    `${what}s: expected at most ${LIMITS.idsPerQueryMax}, found ${count}`,
+  );
 }
 
 /** A question about labels. */
@@ -83,26 +175,8 @@ export function labelsRequest(
   return { tenant, selectors: fields.matchers, ...timeRange(fields), signal };
 }
 
-/**
- * A selector that is ignored gives silently wrong data, so those that are not built are refused.
- * Throws `unimplemented`.
- */
-export function refuseNarrowing(fields: NarrowingFields): void {
-  const used = [
-    ['call_site', fields.stackTraceSelector?.callSite.length],
-    ['go_pgo', fields.stackTraceSelector?.goPgo === undefined ? 0 : 1],
-    ['profile_id_selector', fields.profileIdSelector?.length],
-    ['trace_id_selector', fields.traceIdSelector?.length],
-    ['span_selector', fields.spanSelector?.length],
-  ] as const;
-  for (const [name, count] of used) {
-    if (count !== undefined && count > 0) {
-      throw new TephraError('unimplemented', `${name} is not built yet`);
-    }
-  }
-}
-
-function nodeBudget(maxNodes: bigint | undefined): number | undefined {
+/** A node budget, undefined for 0. Throws `invalid_max_nodes`. */
+export function nodeBudget(maxNodes: bigint | undefined): number | undefined {
   if (maxNodes === undefined || maxNodes === 0n) return undefined;
   if (maxNodes < 0n || maxNodes > BigInt(LIMITS.flameGraphNodesMax)) {
     throw new TephraError(

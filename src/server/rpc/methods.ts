@@ -1,0 +1,21 @@
+import type { Metrics } from '../../base/metrics.ts';
+import type { Engine } from '../../shards/engine.ts';
+import { capabilityMethods } from './capabilities.ts';
+import { healthMethods, type Readiness } from './health.ts';
+import type { AnyRpc } from './method.ts';
+import { pushMethods } from './push.ts';
+import { querierMethods } from './querier.ts';
+import { tephraIngestMethods } from './tephra-ingest.ts';
+import { tephraQueryMethods } from './tephra-query.ts';
+
+/** Every RPC that is served, on all protocols. */
+export function rpcMethods(engine: Engine, metrics: Metrics, readiness: Readiness): AnyRpc[] {
+  return [
+    ...pushMethods(engine, metrics),
+    ...querierMethods(engine),
+    ...tephraQueryMethods(engine),
+    ...tephraIngestMethods(engine, metrics),
+    ...healthMethods(readiness),
+    ...capabilityMethods(),
+  ];
+}
