@@ -119,7 +119,7 @@ async function absorbOnce(
   const tables: ServiceTables = new Map();
   for (const [, sections] of byService(waiting)) {
     const plan = await planService(state, root, sections, options);
-    if (!plan.live && !standsStill) return null;
+    if (plan === null || (!plan.live && !standsStill)) return null;
     services.push(plan);
     const table = tableOf(tables, plan.tenant, plan.service);
     for (const section of sections) {
@@ -163,17 +163,20 @@ interface ServicePlan {
   readonly maps: ReadonlyMap<SectionScope, ScopeMap>;
 }
 
+/** Null where the root is not the present one any more. */
 async function planService(
   state: ShardState,
   root: PartitionRoot,
   sections: readonly HeadSection[],
   options: AbsorbOptions,
-): Promise<ServicePlan> {
+): Promise<ServicePlan | null> {
   const { tenant, service, dayMs } = sections[0] as HeadSection;
   const canonical = await state.canonical.load(dayMs, tenant, service, root);
   const from = canonical.lengths;
   if (isLive(state, canonical, sections)) {
     const { to } = sections.at(-1) as HeadSection;
+    // Somebody else made these rows canonical since the root was read.
+    if (!lengthsAtLeast(to, from)) return null;
     const { dictionary } = canonical;
     return { tenant, service, live: true, canonical, dictionary, from, to, maps: new Map() };
   }
