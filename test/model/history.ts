@@ -143,7 +143,7 @@ class History {
   async #operation(): Promise<void> {
     this.counts.operations++;
     const operation = this.#dice.weighted({
-      push: 44,
+      push: 40,
       duplicate: 6,
       jobs: 10,
       advance: 6,
@@ -152,6 +152,7 @@ class History {
       crash: 3,
       reopen: 1,
       questionsDuringJobs: 3,
+      pushesDuringJobs: 6,
     });
     switch (operation) {
       case 'push':
@@ -174,6 +175,8 @@ class History {
         return this.#reopen();
       case 'questionsDuringJobs':
         return this.#askDuringJobs();
+      case 'pushesDuringJobs':
+        return this.#pushDuringJobs();
     }
   }
 
@@ -284,6 +287,31 @@ class History {
     }
   }
 
+  async #pushDuringJobs(): Promise<void> {
+    const dice = this.#dice;
+    if (dice.chance(60)) this.#advance();
+    const jobs = this.#runJobs();
+    const pushes: Promise<void>[] = [];
+    for (let i = dice.whole(1, 4); i > 0; i--) {
+      await this.#someTurns(6);
+      pushes.push(this.#pushSome());
+    }
+    for (const outcome of await Promise.allSettled([jobs, ...pushes])) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    // What the jobs left behind in memory must not matter.
+    if (dice.chance(40)) await this.#crashAmidst();
+  }
+
+  /** Lets what is under way get somewhere. */
+  async #someTurns(most: number): Promise<void> {
+    for (let turns = this.#dice.whole(0, most); turns > 0; turns--) {
+      await (this.#dice.chance(50)
+        ? Promise.resolve()
+        : new Promise((resolve) => setImmediate(resolve)));
+    }
+  }
+
   async #armFault(): Promise<void> {
     const dice = this.#dice;
     this.counts.faults++;
@@ -327,9 +355,7 @@ class History {
     this.#note(`crash during ${pushes.map(({ model }) => pushText(model)).join(', ')}`);
     for (const { item } of pushes) void this.#now.push([item]).catch(() => {});
     if (dice.chance(50)) void this.#now.runJobs(this.#nowMs).catch(() => {});
-    for (let turns = dice.whole(0, this.#threads ? 40 : 12); turns > 0; turns--) {
-      await (dice.chance(50) ? Promise.resolve() : new Promise((resolve) => setImmediate(resolve)));
-    }
+    await this.#someTurns(this.#threads ? 40 : 12);
     await this.#backend.crash(this.#now);
     this.#engine = undefined;
     this.#engine = await this.#backend.open();
@@ -365,8 +391,7 @@ class History {
     const jobs = this.#runJobs();
     const questions: Promise<void>[] = [];
     for (let i = this.#dice.whole(1, 4); i > 0; i--) {
-      for (let turns = this.#dice.whole(0, 6); turns > 0; turns--) await Promise.resolve();
-      if (this.#dice.chance(30)) await new Promise((resolve) => setImmediate(resolve));
+      await this.#someTurns(6);
       questions.push(this.#ask());
     }
     const outcomes = await Promise.allSettled([jobs, ...questions]);

@@ -1,6 +1,6 @@
 /**
- * Each mutation is a mistake that somebody could make: one place of the product, what stands there,
- * and what stands there instead. `find` must occur exactly once in the file.
+ * Each mutation is a mistake that somebody could make: a place of the product, what stands there, and
+ * what stands there instead; `edits` where it takes several. `find` must occur exactly once in the file.
  */
 export const MUTATIONS = [
   {
@@ -99,6 +99,40 @@ export const MUTATIONS = [
     name: 'absorb leaves standing the block that it merged into its own',
     file: 'src/jobs/absorb.ts',
     find: '        replaced.add(block.id);\n',
+    replace: '',
+  },
+  {
+    // Alone it is harmless: a read that finds a blob gone starts over. Both walls must fall.
+    name: 'trash removed without grace, and reads do not start over',
+    edits: [
+      {
+        file: 'src/jobs/removal.ts',
+        find: 'nowMs - sinceMs >= graceMs',
+        replace: 'nowMs >= sinceMs && graceMs > 0',
+      },
+      {
+        file: 'src/base/limits.ts',
+        find: 'queryReadRepeatsMax: 3,',
+        replace: 'queryReadRepeatsMax: 0,',
+      },
+    ],
+  },
+  {
+    name: 'an unknown swap of the root that was ours is taken for a failure',
+    file: 'src/storage/shard/partition.ts',
+    find: 'return bytesEqual(now.root.commit, root.commit) ? now : null;',
+    replace: 'return bytesEqual(now.root.commit, root.commit) ? null : null;',
+  },
+  {
+    name: 'the head mark passes what still waits in the head',
+    file: 'src/jobs/shard-jobs.ts',
+    find: 'head.lowestSeq(incarnation) ?? last + 1',
+    replace: 'last + 1',
+  },
+  {
+    name: 'absorb maps an epoch while a fragment of it is in flight',
+    file: 'src/storage/shard/shard-state.ts',
+    find: '      await this.settled();\n',
     replace: '',
   },
   {

@@ -36,22 +36,27 @@ const report = (passed, text) => {
 const clean = runModel('60');
 report(clean.green, 'the copy without a mutation is green');
 for (const mutation of chosen) {
-  const path = join(copy, mutation.file);
-  const source = readFileSync(path, 'utf8');
-  if (source.split(mutation.find).length !== 2) {
-    report(false, `${mutation.name}: ${mutation.file} does not hold the line once`);
+  const edits = mutation.edits ?? [mutation];
+  const stale = edits.find(({ file, find }) => sourceOf(file).split(find).length !== 2);
+  if (stale !== undefined) {
+    report(false, `${mutation.name}: ${stale.file} does not hold the line once`);
     continue;
   }
-  writeFileSync(
-    path,
-    source.replace(mutation.find, () => mutation.replace),
-  );
+  for (const { file, find, replace } of edits) {
+    const mutated = sourceOf(file).replace(find, () => replace);
+    writeFileSync(join(copy, file), mutated);
+  }
   const { green, seed } = runModel(HISTORIES);
-  writeFileSync(path, source);
+  for (const { file } of edits) writeFileSync(join(copy, file), sourceOf(file));
   report(!green, `${mutation.name}: ${green ? 'not noticed' : `noticed by history ${seed}`}`);
 }
 process.stdout.write(`${chosen.length + 1 - failures} passed, ${failures} failed\n`);
 process.exitCode = failures === 0 ? 0 : 1;
+
+/** The file as it is without a mutation. */
+function sourceOf(file) {
+  return readFileSync(join(ROOT, file), 'utf8');
+}
 
 /** The model test over the memory store; green, or the seed of the history that was not. */
 function runModel(histories) {
