@@ -1,5 +1,6 @@
 import type { Campaign } from './campaign.ts';
+import { power } from './disk/power.ts';
 import { simulation } from './simulation/campaign.ts';
 
 /** Every campaign, in the order in which `all` runs them. */
-export const CAMPAIGNS: readonly Campaign[] = [simulation];
+export const CAMPAIGNS: readonly Campaign[] = [simulation, power];

@@ -46,7 +46,7 @@ export async function lockDirectory(
   HELD.add(path);
   let level: LevelHandle;
   try {
-    level = await openLevel(join(path, 'lock'), { bufferBytes: BUFFER_BYTES, mode: 'either' });
+    level = await openLock(fs, join(path, 'lock'));
   } catch (error) {
     HELD.delete(path);
     if (levelCode(error) === 'LEVEL_LOCKED') throw await inUse(fs, file, path);
@@ -74,6 +74,29 @@ export async function lockDirectory(
     throw error;
   }
   return lock;
+}
+
+/**
+ * Opens the LevelDB of the lock. LevelDB does not sync all that a fresh one consists of, so that a
+ * power cut can leave one that does not open: as it holds no data, all of it but its LOCK file is then
+ * made anew. LOCK stays what it is, so that of two who do this at once one is refused.
+ */
+async function openLock(fs: FileSystem, folder: string): Promise<LevelHandle> {
+  const options = { bufferBytes: BUFFER_BYTES, mode: 'either' } as const;
+  try {
+    return await openLevel(folder, options);
+  } catch (error) {
+    if (levelCode(error) === 'LEVEL_LOCKED') throw error;
+    try {
+      for (const { name } of await fs.readdir(folder)) {
+        if (name !== 'LOCK') await fs.remove(join(folder, name));
+      }
+    } catch {
+      // What keeps it from being made anew is the same that kept it from opening.
+      throw error;
+    }
+    return openLevel(folder, options);
+  }
 }
 
 async function inUse(fs: FileSystem, file: string, path: string): Promise<TephraError> {

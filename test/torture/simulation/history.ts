@@ -103,7 +103,7 @@ class Simulation {
     this.#dice = dice;
     this.#world = new World(dice, Date.UTC(2026, 2, 14) + dice.whole(0, DAY_MS));
     this.#shardCount = dice.pick([1, 1, 2]);
-    this.#faulty = dice.pick([0, 1, 4]);
+    this.#faulty = dice.pick([0, 1, 5, 15]);
     this.#overlapping = dice.chance(35);
     this.#long = dice.chance(15);
     this.#limits = {
