@@ -1,6 +1,6 @@
 import { addWide, createWide, type Lanes, needsWide, toWide } from './lanes.ts';
 import { emptyNameTree, type NameTree, ROOT_NAME } from './name-tree.ts';
-import { PairTable } from './pair-table.ts';
+import { ChildTable } from './child-table.ts';
 
 /** Several trees laid over each other: nodes with the same path of names are one. */
 export interface AlignedTrees {
@@ -33,7 +33,7 @@ function addUp(trees: readonly NameTree[]): NameTree {
 export function alignNameTrees(trees: readonly NameTree[]): AlignedTrees {
   const names = [ROOT_NAME];
   const nameIndex = new Map([[ROOT_NAME, 0]]);
-  const nodes = new PairTable(1, Math.max(0, ...trees.map(({ parent }) => parent.length)));
+  const nodes = new ChildTable(Math.max(0, ...trees.map(({ parent }) => parent.length)));
   const maps = trees.map((tree) => {
     const nameOf = Uint32Array.from(tree.names, (text) => {
       let index = nameIndex.get(text);
@@ -50,11 +50,10 @@ export function alignNameTrees(trees: readonly NameTree[]): AlignedTrees {
     }
     return map;
   });
-  nodes.a[0] = -1;
   return {
     names,
-    parent: nodes.a.slice(0, nodes.end),
-    name: nodes.b.slice(0, nodes.end),
+    parent: nodes.parent.slice(0, nodes.end),
+    name: nodes.name.slice(0, nodes.end),
     maps,
   };
 }
