@@ -94,6 +94,7 @@ describe.each([
           endMs: 2000,
           profileType: CPU,
           maxNodes: undefined,
+          signal: expect.anything(),
         },
       ],
     });

@@ -1,0 +1,220 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { DescMethod, Message } from '@bufbuild/protobuf';
+import { Code } from '@connectrpc/connect';
+import { createMetrics } from '../../src/base/metrics.ts';
+import { Readiness } from '../../src/server/rpc/health.ts';
+import { rpcMethods } from '../../src/server/rpc/methods.ts';
+import { makeCertificate } from '../support/certificate.ts';
+import { FakeEngine } from '../server/fixture.ts';
+import {
+  allWays,
+  codeName,
+  cpuProfile,
+  startRealServer,
+  type Outcome,
+  type RealServer,
+} from './port.ts';
+
+const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
+const METHODS = rpcMethods(new FakeEngine(), createMetrics(), new Readiness()).map(
+  ({ desc }): DescMethod => desc,
+);
+const identity = makeCertificate();
+const servers = new Map<boolean, RealServer>();
+const counts = { calls: 0, refusals: 0 };
+
+beforeAll(async () => {
+  servers.set(false, await startRealServer());
+  servers.set(true, await startRealServer({ tls: identity }));
+});
+afterAll(async () => {
+  for (const server of servers.values()) await server.stop();
+  const ways = allWays().length;
+  process.stdout.write(
+    `port contract: ${ways} ways (protocol x HTTP version x TLS) x ${METHODS.length} methods: ` +
+      `${counts.calls} calls answered, ${counts.refusals} refusals\n`,
+  );
+});
+
+const range = () => ({ start: BigInt(Date.now() - 600_000), end: BigInt(Date.now() + 60_000) });
+const data = (service: string, fields: object = {}) => ({
+  profileTypeID: CPU,
+  labelSelector: `{service_name="${service}"}`,
+  ...range(),
+  ...fields,
+});
+
+interface Case {
+  readonly request: (service: string) => object;
+  /** What must be in the first answer. */
+  readonly has: (reply: Message, service: string) => void;
+}
+
+const text = (value: unknown): string =>
+  JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? String(item) : item));
+const holds =
+  (...parts: (string | ((service: string) => string))[]) =>
+  (reply: Message, service: string) => {
+    for (const part of parts) {
+      expect(text(reply)).toContain(typeof part === 'string' ? part : part(service));
+    }
+  };
+const its = (service: string): string => `"${service}"`;
+
+/** A request to each method, by its name, and what must be in the answer. */
+const CASES: Readonly<Record<string, Case>> = {
+  'push.v1.PusherService/Push': {
+    request: (service) => ({
+      series: [
+        {
+          labels: [
+            { name: '__name__', value: 'process_cpu' },
+            { name: 'service_name', value: service },
+          ],
+          samples: [{ rawProfile: cpuProfile(), ID: '' }],
+        },
+      ],
+    }),
+    has: holds('push.v1.PushResponse'),
+  },
+  'querier.v1.QuerierService/ProfileTypes': { request: range, has: holds(CPU) },
+  'querier.v1.QuerierService/LabelNames': { request: range, has: holds('"service_name"') },
+  'querier.v1.QuerierService/LabelValues': {
+    request: () => ({ name: 'service_name', ...range() }),
+    has: holds(its),
+  },
+  'querier.v1.QuerierService/Series': {
+    request: (service) => ({ matchers: [`{service_name="${service}"}`], ...range() }),
+    has: holds(its, '"service_name"'),
+  },
+  'querier.v1.QuerierService/SelectSeries': {
+    request: (service) => data(service, { step: 15, groupBy: ['service_name'] }),
+    has: holds(its, '"value":30000000'),
+  },
+  'querier.v1.QuerierService/SelectMergeStacktraces': {
+    request: (service) => data(service),
+    has: holds('"main"', '"work"', '"total":"30000000"'),
+  },
+  'querier.v1.QuerierService/SelectMergeProfile': {
+    request: (service) => data(service),
+    has: holds('"work"', '20000000'),
+  },
+  'querier.v1.QuerierService/Diff': {
+    request: (service) => ({ left: data(service), right: data(service) }),
+    has: holds('"work"', '30000000'),
+  },
+  'grpc.health.v1.Health/Check': {
+    request: () => ({ service: 'query' }),
+    has: holds('"status":1'),
+  },
+  'grpc.health.v1.Health/Watch': { request: () => ({}), has: holds('"status":1') },
+  'version.v1.Version/Version': { request: () => ({}), has: holds('"QuerierAPI":"1"') },
+  'capabilities.v1.FeatureFlagsService/GetFeatureFlags': {
+    request: () => ({}),
+    has: holds('"featureFlags":[]'),
+  },
+};
+
+/** What must be refused, by every way alike. */
+const REFUSALS: readonly (readonly [string, object, Code, string])[] = [
+  ['push.v1.PusherService/Push', {}, Code.InvalidArgument, 'empty_request'],
+  [
+    'push.v1.PusherService/Push',
+    {
+      series: [
+        {
+          labels: [{ name: '__name__', value: 'process_cpu' }],
+          samples: [{ rawProfile: Uint8Array.of(10, 200), ID: '' }],
+        },
+      ],
+    },
+    Code.InvalidArgument,
+    'malformed',
+  ],
+  [
+    'querier.v1.QuerierService/SelectMergeStacktraces',
+    data('x', { labelSelector: '' }),
+    Code.InvalidArgument,
+    'parse_error',
+  ],
+  [
+    'querier.v1.QuerierService/SelectMergeStacktraces',
+    data('x', { labelSelector: '{a="b' }),
+    Code.InvalidArgument,
+    'parse_error',
+  ],
+  [
+    'querier.v1.QuerierService/SelectMergeStacktraces',
+    data('x', { labelSelector: `{a="${'a'.repeat(126)}\u{1f525}\u{1f525}` }),
+    Code.InvalidArgument,
+    'parse_error',
+  ],
+  [
+    'querier.v1.QuerierService/SelectSeries',
+    data('x', { labelSelector: '{a=~"("}', step: 1 }),
+    Code.InvalidArgument,
+    'invalid_regex',
+  ],
+  [
+    'querier.v1.QuerierService/SelectMergeProfile',
+    data('x', { profileTypeID: 'cpu' }),
+    Code.InvalidArgument,
+    'invalid_profile_type',
+  ],
+  [
+    'querier.v1.QuerierService/SelectMergeStacktraces',
+    data('x', { start: 2n, end: 1n }),
+    Code.InvalidArgument,
+    'invalid_time_range',
+  ],
+  ['querier.v1.QuerierService/LabelNames', {}, Code.InvalidArgument, 'missing_time_range'],
+  ['grpc.health.v1.Health/Check', { service: 'nope' }, Code.NotFound, 'not_found'],
+];
+
+function methodOf(name: string): DescMethod {
+  const found = METHODS.find((method) => nameOf(method) === name);
+  if (found === undefined) throw new RangeError(`no method ${name}`);
+  return found;
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+/** Methods without a case here: their own tests know what is right; here, that it is no fault of ours. */
+function isSound({ code }: Outcome): boolean {
+  return !['Internal', 'Unknown', 'DeadlineExceeded'].includes(codeName(code));
+}
+
+describe.each(allWays().map((way) => [way.name, way] as const))('%s', (_name, way) => {
+  const service = `s-${way.name.replaceAll(/[^a-z0-9]/gi, '-')}`;
+  const open = () => way.open(servers.get(way.tls)!.port, identity.cert);
+
+  test('reaches every method', async () => {
+    const caller = open();
+    for (const method of METHODS) {
+      const known = CASES[nameOf(method)];
+      const outcome = await caller.call(method, known?.request(service) ?? {});
+      const told = `${nameOf(method)}: ${codeName(outcome.code)} ${outcome.message}`;
+      counts.calls++;
+      if (known === undefined) {
+        expect([told, isSound(outcome)]).toEqual([told, true]);
+        continue;
+      }
+      expect(told).toBe(`${nameOf(method)}: ok `);
+      known.has(outcome.replies[0]!, service);
+    }
+    caller.close();
+  });
+
+  test('is refused alike', async () => {
+    const caller = open();
+    for (const [name, request, code, reason] of REFUSALS) {
+      const outcome = await caller.call(methodOf(name), request);
+      counts.refusals++;
+      expect([name, codeName(outcome.code)]).toEqual([name, codeName(code)]);
+      expect(outcome.message).toContain(reason);
+    }
+    caller.close();
+  });
+});
