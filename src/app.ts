@@ -12,6 +12,7 @@ import { startServer, type RunningServer } from './server/server.ts';
 import { createEngine } from './shards/create-engine.ts';
 import type { Engine } from './shards/engine.ts';
 import { openDataDirectory, type DataDirectory } from './storage/data-directory/data-directory.ts';
+import { startScrub } from './storage/verify/scrub.ts';
 
 /** What the machine gives to the application. */
 export interface AppDeps {
@@ -40,6 +41,9 @@ export interface App {
   stop(): Promise<void>;
 }
 
+/** Time between two saves of the ledger: what may be lost unseen is what came after the last. */
+const UPKEEP_INTERVAL_MS = 1_000;
+
 /** Time between two looks at which jobs are due. */
 const JOBS_INTERVAL_MS = 2_000;
 
@@ -55,11 +59,13 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   try {
     const directory = await openDirectory(config, deps);
     undo.unshift(() => directory.close());
+    const upkeep = startUpkeep(config, deps, directory);
+    undo.unshift(() => upkeep.stop());
     const engine = await openEngine(config, deps, directory, workers);
     undo.unshift(() => engine.stop());
     const jobs = startJobs(engine, deps);
     undo.unshift(() => jobs.stop());
-    const server = await openServer(config, deps, engine);
+    const server = await openServer(config, deps, engine, directory);
     undo.unshift(() => server.stop(config.drainTimeout));
     await directory.announce(formatAddress(server.address));
     logger.info('listening', {
@@ -92,7 +98,14 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
 
 function openDirectory(config: Config, deps: AppDeps): Promise<DataDirectory> {
   const { fs, clock, timers, random } = deps;
-  return openDataDirectory({ path: config.dataDir, fs, clock, timers, random });
+  return openDataDirectory({
+    path: config.dataDir,
+    fs,
+    clock,
+    timers,
+    random,
+    ballastBytes: config.ballast,
+  });
 }
 
 function openEngine(
@@ -130,10 +143,16 @@ function openEngine(
   });
 }
 
-async function openServer(config: Config, deps: AppDeps, engine: Engine): Promise<RunningServer> {
+async function openServer(
+  config: Config,
+  deps: AppDeps,
+  engine: Engine,
+  directory: DataDirectory,
+): Promise<RunningServer> {
   const { clock, timers, logger, metrics } = deps;
   return startServer({
     engine,
+    troubles: () => troublesOf(directory),
     tls: await readTls(config, deps.fs),
     pathPrefix: config.pathPrefix,
     corsOrigins: config.corsOrigins,
@@ -165,6 +184,87 @@ async function readTls(config: Config, fs: FileSystem): Promise<TlsIdentity | un
     }
   };
   return { cert: await read(tlsCert), key: await read(tlsKey) };
+}
+
+/** Saves the ledger each second, reads what is stored again and again, and tells what it finds. */
+function startUpkeep(
+  config: Config,
+  deps: AppDeps,
+  directory: DataDirectory,
+): { stop(): Promise<void> } {
+  const { clock, timers, random, logger, metrics } = deps;
+  const { store } = directory;
+  const scrub = startScrub({
+    store,
+    clock,
+    timers,
+    random,
+    bytesPerSecond: config.scrubRate,
+    onFinding: (finding) => store.report(finding),
+  });
+  const told = new Set<string>();
+  const tell = (): void => {
+    const kinds: Record<string, number> = {};
+    for (const { kind, what, detail } of directory.findings()) {
+      kinds[kind] = (kinds[kind] ?? 0) + 1;
+      if (told.has(`${kind} ${what}`)) continue;
+      told.add(`${kind} ${what}`);
+      logger.error('stored data are damaged or lost', { kind, what, detail });
+    }
+    for (const [kind, count] of Object.entries(kinds)) metrics.damage.set({ kind }, count);
+    const { diskFull, openVolumes, bytesWritten, syncBatches, pendingPuts } =
+      directory.level.stats();
+    const gauges = {
+      disk_full: Number(diskFull),
+      volumes_open: openVolumes,
+      bytes_written: bytesWritten,
+      sync_batches: syncBatches,
+      puts_pending: pendingPuts,
+      scrub_bytes: scrub.counts.bytes,
+      scrub_rounds: scrub.counts.rounds,
+    };
+    for (const [gauge, value] of Object.entries(gauges)) metrics.store.set({ gauge }, value);
+  };
+  let running: Promise<void> = Promise.resolve();
+  let cancel = (): void => {};
+  let stopping = false;
+  let failed = false;
+  const run = async (): Promise<void> => {
+    try {
+      await directory.tend();
+      failed = false;
+    } catch (error) {
+      if (!failed)
+        logger.error('the ledger is not saved and tried again', { detail: String(error) });
+      failed = true;
+    }
+    tell();
+    if (!stopping) schedule();
+  };
+  const schedule = (): void => {
+    cancel = timers.after(UPKEEP_INTERVAL_MS, () => {
+      running = run();
+    });
+  };
+  tell();
+  schedule();
+  return {
+    async stop() {
+      stopping = true;
+      cancel();
+      await scrub.stop();
+      await running;
+    },
+  };
+}
+
+/** What `/readyz` names: what is lost or set aside, and a full disk. */
+function troublesOf(directory: DataDirectory): string[] {
+  const troubles = directory
+    .findings()
+    .map(({ kind, what, detail }) => `${kind} ${what}: ${detail}`);
+  if (directory.level.stats().diskFull) troubles.unshift('the disk is full: pushes are refused');
+  return troubles;
 }
 
 /** Runs the jobs that are due, again and again, never two runs at once. */

@@ -32,6 +32,8 @@ export interface FileSystem {
   freeBytes(path: string): Promise<number>;
   /** Cuts a file, or fills it with zeros, to `sizeBytes`. */
   truncate(path: string, sizeBytes: number): Promise<void>;
+  /** Makes a file of `sizeBytes` zeros that take room on the disk, durably, `stepBytes` at a time. */
+  allocate(path: string, sizeBytes: number, stepBytes: number): Promise<void>;
   /** Opens a file for small writes at fixed places; creates it where missing, keeps its bytes. */
   openPositioned(path: string): PositionedFile;
 }
@@ -107,6 +109,18 @@ export const systemFileSystem: FileSystem = {
     return stats.bavail * stats.bsize;
   },
   truncate: (path, sizeBytes) => node.truncate(path, sizeBytes),
+  async allocate(path, sizeBytes, stepBytes) {
+    const handle = await node.open(path, 'w', 0o600);
+    try {
+      const zeros = new Uint8Array(Math.min(stepBytes, sizeBytes));
+      for (let left = sizeBytes; left > 0; left -= zeros.byteLength) {
+        await handle.write(zeros, 0, Math.min(left, zeros.byteLength));
+      }
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
   openPositioned(path) {
     let descriptor: number;
     try {

@@ -29,6 +29,10 @@ export interface Metrics {
   readonly jobRuns: Counter<'outcome'>;
   /** What the engine counts by itself, by name, as of the last run of the jobs. */
   readonly engine: Gauge<'counter'>;
+  /** What is known to be damaged, lost or set aside, by kind. */
+  readonly damage: Gauge<'kind'>;
+  /** The store's own gauges by name: bytes scrubbed, volumes open, full disk and so on. */
+  readonly store: Gauge<'gauge'>;
   /** For gauges and counters of other modules. */
   readonly registry: Registry;
   /** Prometheus text format. */
@@ -87,6 +91,18 @@ export function createMetrics(): Metrics {
       name: 'tephra_job_runs_total',
       help: 'Runs of the jobs clock by outcome.',
       labelNames: ['outcome'],
+      registers,
+    }),
+    damage: new Gauge({
+      name: 'tephra_damage',
+      help: 'Stored things known to be damaged, lost or set aside, by kind; 0 is what it should be.',
+      labelNames: ['kind'],
+      registers,
+    }),
+    store: new Gauge({
+      name: 'tephra_store',
+      help: 'What the store and its upkeep count.',
+      labelNames: ['gauge'],
       registers,
     }),
     engine: new Gauge({

@@ -17,8 +17,8 @@ export interface CliIo {
   readonly clock: Clock;
 }
 
-/** Exit codes: done; could not be done; asked for wrongly. */
-export const EXIT = { done: 0, failed: 1, usage: 2 } as const;
+/** Exit codes: done; could not be done; asked for wrongly; `verify` found damage or loss. */
+export const EXIT = { done: 0, failed: 1, usage: 2, damaged: 3 } as const;
 
 /** Ends a command with a message for people and an exit code. */
 export class CliError extends Error {

@@ -5,17 +5,19 @@ import { TephraError } from '../base/errors.ts';
 import { CliError, EXIT, type CliIo } from './io.ts';
 import { addPush } from './push.ts';
 import { addQuery } from './query.ts';
+import { addInspect } from './inspect.ts';
 import { addServe } from './serve.ts';
+import { addVerify } from './verify.ts';
 
 /** Runs one command line (without node and script); resolves with the exit code. Never rejects. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
-  let served: number = EXIT.done;
-  const program = createProgram(io, (exitCode) => {
-    served = exitCode;
+  let exitCode: number = EXIT.done;
+  const program = createProgram(io, (code) => {
+    exitCode = code;
   });
   try {
     await program.parseAsync([...args], { from: 'user' });
-    return served;
+    return exitCode;
   } catch (error) {
     if (error instanceof CommanderError) {
       // Help and version end the same way, with code 0; commander has written its own message.
@@ -30,7 +32,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   }
 }
 
-function createProgram(io: CliIo, onServed: (exitCode: number) => void): Command {
+function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
   const program = new Command('tephra')
     .description(
       'A time-series profile database: agents stream stack samples in, Tephra answers merges and diffs.',
@@ -46,9 +48,11 @@ function createProgram(io: CliIo, onServed: (exitCode: number) => void): Command
       getErrHasColors: () => false,
     })
     .addHelpText('after', EXAMPLES);
-  addServe(program, io, onServed);
+  addServe(program, io, onExit);
   addPush(program, io);
   addQuery(program, io);
+  addVerify(program, io, onExit);
+  addInspect(program, io);
   return inherit(program);
 }
 
@@ -58,7 +62,7 @@ Examples:
   $ tephra push cpu.pb.gz --service shop
   $ tephra query top --service shop
 
-Exit codes: 0 done, 1 could not be done, 2 asked for wrongly.`;
+Exit codes: 0 done, 1 could not be done, 2 asked for wrongly, 3 verify found damage or loss.`;
 
 /** Subcommands end by an exception too, write where their parent does, and answer errors the same way. */
 function inherit(command: Command): Command {

@@ -120,6 +120,16 @@ export const configSchema = z.strictObject({
     value: 'COUNT',
     description: 'New sockets of one address in a second, with twice as many at the first',
   }),
+  scrubRate: setting(byteSize(0, 1024 * MIB), formatBytes(LIMITS.scrubBytesPerSecond), {
+    value: 'SIZE',
+    description:
+      'Stored bytes that are read again each second to find damage early; 0 turns it off',
+  }),
+  ballast: setting(byteSize(0, 1024 * MIB), formatBytes(LIMITS.ballastBytes), {
+    value: 'SIZE',
+    description:
+      'Size of a file that is given up on a full disk, so that the server can end and start there; 0 for none',
+  }),
   drainTimeout: setting(duration(0), formatDuration(20 * SECOND_MS), {
     value: 'DURATION',
     description: 'How long a stopping server waits for open requests',

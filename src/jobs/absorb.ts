@@ -1,22 +1,23 @@
 import type { Random } from '../base/random.ts';
 import { randomName } from '../base/random.ts';
 import type { Pause } from '../base/slice.ts';
-import { readBlockSections } from '../storage/block/read.ts';
 import { encodeBlock } from '../storage/block/encode.ts';
 import { lengthsAtLeast, lengthsEqual } from '../storage/dictionary/lengths.ts';
 import type { TableLengths } from '../storage/dictionary/lengths.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
+import type { SeriesRow } from '../storage/dictionary/rows.ts';
 import { ScopeMap } from '../storage/dictionary/scope-map.ts';
-import { encodeSegment } from '../storage/dictionary/segment.ts';
-import type { SegmentPart } from '../storage/dictionary/segment.ts';
-import { blockKey, segmentKey } from '../storage/keys.ts';
+import { blockKey } from '../storage/keys.ts';
 import { addAbsorbed, isAbsorbed } from '../storage/root/absorbed.ts';
 import type { Absorbed } from '../storage/root/absorbed.ts';
-import type { PartitionRoot, RootBlock } from '../storage/root/encode.ts';
+import type { PartitionRoot, RootBlock, RootSegment } from '../storage/root/encode.ts';
 import { CanonicalDictionaries } from '../storage/shard/canonical.ts';
 import type { Canonical } from '../storage/shard/canonical.ts';
 import type { HeadSection, SectionScope } from '../storage/shard/head.ts';
 import { commitPartition, readPartition } from '../storage/shard/partition.ts';
+import { readUndamaged } from '../storage/shard/read-undamaged.ts';
+import { putSegment } from '../storage/shard/put-segment.ts';
+import type { PartWithSeries } from '../storage/shard/put-segment.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 import { packSections } from './pack.ts';
 import { sectionsOfHour, serviceKey, tableOf } from './minute-table.ts';
@@ -128,7 +129,7 @@ async function absorbOnce(
     }
   }
   const blocks = await putBlocks(state, dayMs, root, tables, options);
-  const segment = await putSegment(state, dayMs, services);
+  const segment = await putRows(state, dayMs, services);
   const settle = announce(state, dayMs, services, segment?.id);
   const committed = await commitPartition(
     state.store,
@@ -215,7 +216,8 @@ function announce(
     else if (segment !== undefined) canonical.pending.set(segment, to);
   }
   return () => {
-    if (segment !== undefined) for (const { canonical } of services) canonical.pending.delete(segment);
+    if (segment !== undefined)
+      for (const { canonical } of services) canonical.pending.delete(segment);
   };
 }
 
@@ -254,16 +256,17 @@ async function putBlocks(
   for (const { table } of tables.values()) for (const hour of table.hours()) hours.add(hour);
   for (const hour of [...hours].toSorted((a, b) => a - b)) {
     const standing = root.blocks.filter(
-      (block) => !block.rolled && block.hours.includes(hour) && block.bytes < SMALL_BLOCK_BYTES,
+      (block) =>
+        !block.rolled &&
+        block.hours.includes(hour) &&
+        block.bytes < SMALL_BLOCK_BYTES &&
+        !state.damagedBlocks.has(block.id),
     );
     if (standing.length >= options.unrolledBlocksPerHourMax) {
       for (const block of standing) {
-        for (const { entry, view } of await readBlockSections(
-          state.store,
-          dayMs,
-          state.shard,
-          block,
-        )) {
+        const stored = await readUndamaged(state, dayMs, block);
+        if (stored === undefined) continue;
+        for (const { entry, view } of stored) {
           tableOf(tables, entry.tenant, entry.service).addBlock(view);
         }
         replaced.add(block.id);
@@ -292,21 +295,19 @@ export async function putBlock(
 }
 
 /** One segment with the new rows of all services; undefined if there are none. */
-async function putSegment(
+async function putRows(
   state: ShardState,
   dayMs: number,
   services: readonly ServicePlan[],
-): Promise<{ id: string; bytes: number } | undefined> {
-  const parts: SegmentPart[] = [];
+): Promise<RootSegment | undefined> {
+  const parts: PartWithSeries[] = [];
   for (const { tenant, service, dictionary, from, to } of services) {
     if (lengthsEqual(from, to)) continue;
-    parts.push({ tenant, service, from, to, slice: dictionary.encodeSlice(from, to) });
+    const series: SeriesRow[] = [];
+    for (let id = from.series; id < to.series; id++) series.push(dictionary.seriesRow(id));
+    parts.push({ tenant, service, from, to, slice: dictionary.encodeSlice(from, to), series });
   }
-  if (parts.length === 0) return undefined;
-  const bytes = encodeSegment(parts);
-  const id = randomName(state.random);
-  await state.store.put(segmentKey(dayMs, state.shard, id), bytes);
-  return { id, bytes: bytes.byteLength };
+  return parts.length === 0 ? undefined : putSegment(state, dayMs, parts);
 }
 
 /** Everything that had landed when the head was listed: with a section here or without. */

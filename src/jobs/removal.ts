@@ -1,7 +1,10 @@
 import {
   blockKey,
   blockPrefix,
+  outlineKey,
+  outlinePrefix,
   parseBlockKey,
+  parseOutlineKey,
   parseSegmentKey,
   segmentKey,
   segmentPrefix,
@@ -23,9 +26,13 @@ export async function emptyTrash(
   const before = await readPartition(state.store, partition);
   const old = before.root.trash.filter(({ sinceMs }) => nowMs - sinceMs >= graceMs);
   if (old.length === 0) return 0;
-  // An id names a block or a segment; it is random, so that the other key is simply absent.
+  // An id names a block, or a segment and its outline; it is random, so that other keys are absent.
   await state.store.remove(
-    old.flatMap(({ id }) => [blockKey(dayMs, state.shard, id), segmentKey(dayMs, state.shard, id)]),
+    old.flatMap(({ id }) => [
+      blockKey(dayMs, state.shard, id),
+      segmentKey(dayMs, state.shard, id),
+      outlineKey(dayMs, state.shard, id),
+    ]),
   );
   const gone = new Set(old.map(({ id }) => id));
   await commitPartition(state.store, state.random, partition, before, {
@@ -43,7 +50,8 @@ export async function sweepOrphans(state: ShardState, dayMs: number): Promise<nu
   const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
   const blocks = await state.store.list(blockPrefix(dayMs, state.shard));
   const segments = await state.store.list(segmentPrefix(dayMs, state.shard));
-  if (blocks.length + segments.length === 0) return 0;
+  const outlines = await state.store.list(outlinePrefix(dayMs, state.shard));
+  if (blocks.length + segments.length + outlines.length === 0) return 0;
   const before = await readPartition(state.store, partition);
   const { root } = before;
   const named = new Set([
@@ -55,6 +63,7 @@ export async function sweepOrphans(state: ShardState, dayMs: number): Promise<nu
   const orphans = [
     ...blocks.filter(({ key }) => !named.has(parseBlockKey(key)?.id ?? '')),
     ...segments.filter(({ key }) => !named.has(parseSegmentKey(key)?.id ?? '')),
+    ...outlines.filter(({ key }) => !named.has(parseOutlineKey(key)?.id ?? '')),
   ].map(({ key }) => key);
   if (orphans.length === 0) return 0;
   const raised = await commitPartition(state.store, state.random, partition, before, {});

@@ -1,6 +1,8 @@
+import { TephraError } from '../base/errors.ts';
 import { DAY_MS, HOUR_MS, RAW_VOLUME_MS } from '../base/time.ts';
 import { parseMinutesVolume, parseRawVolume, rawVolume } from '../storage/keys.ts';
 import { commitPartition, readPartition } from '../storage/shard/partition.ts';
+import type { PartitionState } from '../storage/shard/partition.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 
 /** How long each rung is kept. */
@@ -41,7 +43,15 @@ export async function releaseVolume(state: ShardState, volume: string): Promise<
   }
   if (state.head.list(day).length > 0) return true;
   const partition = { dayMs: day, shard: state.shard, shardCount: state.shardCount };
-  const before = await readPartition(state.store, partition);
+  let before: PartitionState;
+  try {
+    before = await readPartition(state.store, partition);
+  } catch (thrown) {
+    const { reason } = TephraError.from(thrown);
+    // Damaged or set aside: its time has come all the same.
+    if (reason === 'corrupt_block' || reason === 'volume_quarantined') return false;
+    throw thrown;
+  }
   if (before.token === null || before.root.dropped) return false;
   if (before.root.outbox.length > 0) return true;
   const dropped = await commitPartition(state.store, state.random, partition, before, {

@@ -1,13 +1,13 @@
 import { TephraError } from '../base/errors.ts';
 import type { Pause } from '../base/slice.ts';
-import { randomName } from '../base/random.ts';
 import { HOUR_MS } from '../base/time.ts';
-import { readBlockSections } from '../storage/block/read.ts';
-import { encodeSegment, mergeSegments, openSegment } from '../storage/dictionary/segment.ts';
+import { mergeSegments, openSegment } from '../storage/dictionary/segment.ts';
 import type { SegmentPart } from '../storage/dictionary/segment.ts';
 import { segmentKey } from '../storage/keys.ts';
 import type { RootBlock, RootSegment } from '../storage/root/encode.ts';
 import { commitPartition, readPartition } from '../storage/shard/partition.ts';
+import { putSegment, withSeries } from '../storage/shard/put-segment.ts';
+import { readUndamaged } from '../storage/shard/read-undamaged.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 import { putBlock } from './absorb.ts';
 import { sectionsOfHour, tableOf } from './minute-table.ts';
@@ -55,7 +55,10 @@ export async function rollPartition(
   const before = await readPartition(state.store, partition);
   const { root } = before;
   if (root.dropped) return NOTHING;
-  const unrolled = root.blocks.filter((block) => isRollDue(block, dayMs, options));
+  // A damaged block stays as it is: what it still holds is answered from it.
+  const unrolled = root.blocks.filter(
+    (block) => isRollDue(block, dayMs, options) && !state.damagedBlocks.has(block.id),
+  );
   if (unrolled.length === 0) return NOTHING;
   const late = unrolled.some(({ hours }) => hours.some((hour) => (root.rolledBy[hour] ?? 0) > 0));
   const { rolledMs } = options;
@@ -68,12 +71,10 @@ export async function rollPartition(
     const tables: ServiceTables = new Map();
     for (const block of unrolled) {
       if (!block.hours.includes(hour)) continue;
-      for (const { entry, view } of await readBlockSections(
-        state.store,
-        dayMs,
-        state.shard,
-        block,
-      )) {
+      const stored = await readUndamaged(state, dayMs, block);
+      // Known now: the next run does without it.
+      if (stored === undefined) return NOTHING;
+      for (const { entry, view } of stored) {
         tableOf(tables, entry.tenant, entry.service).addBlock(view);
         await options.pause.here();
       }
@@ -120,10 +121,7 @@ async function mergeStanding(
   if (segments.length <= SEGMENTS_STANDING || bytes > MERGED_SEGMENT_BYTES) return segments;
   const parts = await partsOf(state, dayMs, segments);
   if (parts === undefined) return segments;
-  const merged = encodeSegment(mergeSegments(parts));
-  const id = randomName(state.random);
-  await state.store.put(segmentKey(dayMs, state.shard, id), merged);
-  return [{ id, bytes: merged.byteLength }];
+  return [await putSegment(state, dayMs, mergeSegments(parts).map(withSeries))];
 }
 
 /** All slices in order; undefined if one is damaged: merging must not spread the damage. */

@@ -1,4 +1,5 @@
 import type { Clock, Timers } from '../base/clock.ts';
+import { TephraError } from '../base/errors.ts';
 import { createPause } from '../base/slice.ts';
 import { HOUR_MS } from '../base/time.ts';
 import { parseMinutesVolume, parseRawVolume } from '../storage/keys.ts';
@@ -24,6 +25,8 @@ export interface JobCounters {
   sectionsIgnored: number;
   rolls: number;
   hoursRolled: number;
+  /** Partitions and marks whose jobs stood still in the last run, because they are damaged. */
+  partitionsBlocked: number;
   blobsRemoved: number;
 }
 
@@ -46,6 +49,7 @@ export class ShardJobs {
     sectionsIgnored: 0,
     rolls: 0,
     hoursRolled: 0,
+    partitionsBlocked: 0,
     blobsRemoved: 0,
   };
   readonly #state: ShardState;
@@ -64,13 +68,27 @@ export class ShardJobs {
   /** Runs what is due at `nowMs`; with `crowded` every partition is absorbed, to free memory. */
   async run(nowMs: number, crowded: boolean): Promise<void> {
     let absorbed = false;
+    this.counters.partitionsBlocked = 0;
     for (const dayMs of this.#state.head.days()) {
-      if (await this.#absorb(dayMs, nowMs, crowded)) absorbed = true;
+      await this.#unlessDamaged(async () => {
+        if (await this.#absorb(dayMs, nowMs, crowded)) absorbed = true;
+      });
     }
     if (absorbed) await this.#moveHeadMarks();
     for (const volume of await this.#state.store.listVolumes('minutes')) {
       const dayMs = parseMinutesVolume(volume);
-      if (dayMs !== undefined) await this.#tidy(dayMs, nowMs);
+      if (dayMs !== undefined) await this.#unlessDamaged(() => this.#tidy(dayMs, nowMs));
+    }
+  }
+
+  /** Damage of one partition or volume costs itself: the others' jobs go on. */
+  async #unlessDamaged(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (thrown) {
+      const { reason } = TephraError.from(thrown);
+      if (reason !== 'corrupt_block' && reason !== 'volume_quarantined') throw thrown;
+      this.counters.partitionsBlocked++;
     }
   }
 
@@ -127,20 +145,23 @@ export class ShardJobs {
 
   /** Raises the marks below which opening need not read; see head-mark.ts. */
   async #moveHeadMarks(): Promise<void> {
-    const { store, shard, head, landed } = this.#state;
-    for (const volume of await store.listVolumes('raw')) {
-      const startMs = parseRawVolume(volume);
-      if (startMs === undefined) continue;
-      const mark = new Map<number, number>();
-      const before = await readHeadMark(store, volume, shard);
-      for (const [incarnation, intervals] of landed) {
-        const last = intervals.at(-1)?.[1] ?? 0;
-        const lowest = head.lowestSeq(incarnation) ?? last + 1;
-        mark.set(incarnation, Math.max(before.get(incarnation) ?? 0, lowest));
-      }
-      const same = [...mark].every(([incarnation, seq]) => before.get(incarnation) === seq);
-      if (!same) await writeHeadMark(store, volume, shard, mark);
+    for (const volume of await this.#state.store.listVolumes('raw')) {
+      if (parseRawVolume(volume) === undefined) continue;
+      await this.#unlessDamaged(() => this.#moveHeadMark(volume));
     }
+  }
+
+  async #moveHeadMark(volume: string): Promise<void> {
+    const { store, shard, head, landed } = this.#state;
+    const mark = new Map<number, number>();
+    const before = await readHeadMark(store, volume, shard);
+    for (const [incarnation, intervals] of landed) {
+      const last = intervals.at(-1)?.[1] ?? 0;
+      const lowest = head.lowestSeq(incarnation) ?? last + 1;
+      mark.set(incarnation, Math.max(before.get(incarnation) ?? 0, lowest));
+    }
+    const same = [...mark].every(([incarnation, seq]) => before.get(incarnation) === seq);
+    if (!same) await writeHeadMark(store, volume, shard, mark);
   }
 
   #times(dayMs: number): DayTimes {

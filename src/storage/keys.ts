@@ -5,6 +5,7 @@
  *     raw/<6 h of arrival>/u/<event hour>/<push key>                      marker of a push
  *     minutes/<day>/b/<shard>/<id>                                        block
  *     minutes/<day>/s/<shard>/<id>                                        dictionary segment
+ *     minutes/<day>/o/<shard>/<id>                                        its outline
  *     minutes/<day>/r/<shard count>/<shard>                               root
  *
  * Numbers are padded with zeros, so that byte order is number order; ids are lower-case hex.
@@ -145,6 +146,21 @@ export function parseSegmentKey(key: string): BlobAddress | undefined {
   return parseBlobKey('s', key);
 }
 
+/** Key of the outline of a segment. */
+export function outlineKey(dayMs: number, shard: number, id: string): string {
+  return `${outlinePrefix(dayMs, shard)}${id}`;
+}
+
+/** Prefix of the outlines of a partition. */
+export function outlinePrefix(dayMs: number, shard: number): string {
+  return `${minutesVolume(dayMs)}/o/${digits(shard, 2)}/`;
+}
+
+/** The address in an outline's key; undefined if the key is no outline's. */
+export function parseOutlineKey(key: string): BlobAddress | undefined {
+  return parseBlobKey('o', key);
+}
+
 /** Name of a partition's root. */
 export function rootName(dayMs: number, shardCount: number, shard: number): string {
   return `${rootPrefix(dayMs)}${digits(shardCount, 2)}/${digits(shard, 2)}`;
@@ -166,8 +182,8 @@ export function parseRootName(name: string): RootAddress | undefined {
   return address.shard < address.shardCount ? address : undefined;
 }
 
-function parseBlobKey(kind: 'b' | 's', key: string): BlobAddress | undefined {
-  const match = /^(minutes\/\d{8})\/([bs])\/(\d{2})\/([0-9a-f]+)$/.exec(key);
+function parseBlobKey(kind: 'b' | 'o' | 's', key: string): BlobAddress | undefined {
+  const match = /^(minutes\/\d{8})\/([bos])\/(\d{2})\/([0-9a-f]+)$/.exec(key);
   if (match === null || match[2] !== kind) return undefined;
   const [, volume = '', , shard, id = ''] = match;
   const dayMs = parseMinutesVolume(volume);

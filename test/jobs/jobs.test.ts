@@ -36,7 +36,8 @@ describe('absorb and roll', () => {
     expect((await bench.merge()).ticks).toBe(20n);
 
     await bench.at(DAY + HOUR_MS + 19 * MINUTE_MS);
-    expect(await bench.keys('minutes/')).toHaveLength(2);
+    // A block, a segment and its outline.
+    expect(await bench.keys('minutes/')).toHaveLength(3);
     expect((await roots(bench))[0]?.trash).toEqual([]);
     expect((await bench.merge()).ticks).toBe(20n);
   });

@@ -6,9 +6,15 @@ import { isErrno, isErrorLike, TephraError } from '../../base/errors.ts';
 import { type FileSystem, replaceFile } from '../../base/file-system.ts';
 import type { Random } from '../../base/random.ts';
 import { type LevelBlobStore, openLevelBlobStore } from '../blob-store/level/blob-store.ts';
+import { isDiskFull } from '../blob-store/level/handle.ts';
 import type { SuspectCheck } from '../blob-store/level/suspect.ts';
-import { createHighWater, type HighWater } from './high-water.ts';
-import { LOCK_FILES, lockDirectory, type Owner } from './lock.ts';
+import { LIMITS } from '../../base/limits.ts';
+import type { Finding } from '../ledger/finding.ts';
+import type { LedgerStore } from '../ledger/ledger-store.ts';
+import { openLedger } from '../ledger/open-ledger.ts';
+import { type Ballast, openBallast } from './ballast.ts';
+import { createHighWater } from './high-water.ts';
+import { type DirectoryLock, LOCK_FILES, lockDirectory, type Owner } from './lock.ts';
 import { decodeStoreFile, encodeStoreFile, type StoreFile } from './store-file.ts';
 
 /** What {@link openDataDirectory} needs. */
@@ -21,6 +27,8 @@ export interface DataDirectoryOptions {
   readonly random: Random;
   /** See LevelBlobStoreOptions. */
   readonly suspectCheck?: SuspectCheck;
+  /** Bytes of the ballast, 0 for none; LIMITS.ballastBytes unless given. */
+  readonly ballastBytes?: number | undefined;
 }
 
 /** An open data directory: nobody else has it open. Must be closed. */
@@ -31,19 +39,25 @@ export interface DataDirectory {
   readonly storeId: string;
   /** Higher than at every open before, and durable already. */
   readonly incarnation: number;
-  readonly store: LevelBlobStore;
-  readonly highWater: HighWater;
+  /** Everything that is stored goes through here: it keeps the ledger. */
+  readonly store: LedgerStore;
+  /** What is below: gauges, and the pages themselves. */
+  readonly level: LevelBlobStore;
+  /** Everything that is known to be damaged, lost or set aside. */
+  findings(): readonly Finding[];
+  /** To be called each second: saves the marks of the ledger, keeps the ballast. */
+  tend(): Promise<void>;
   /** A higher incarnation, durable already: for a writer that takes over from one that died. */
   nextIncarnation(): Promise<number>;
   /** Tells the address of the port to whoever is refused the directory. */
   announce(listen: string): Promise<void>;
-  /** Closes the store, then lets go of the directory. */
+  /** Saves the ledger, closes the store, then lets go of the directory. */
   close(): Promise<void>;
 }
 
 // A directory that crashed in the middle of its first start holds no more than these; `lost+found`
 // is what a fresh file system has.
-const HARMLESS = new Set<string>([...LOCK_FILES, 'store.json.new', 'lost+found']);
+const HARMLESS = new Set<string>([...LOCK_FILES, 'ballast', 'store.json.new', 'lost+found']);
 
 /**
  * Opens a data directory (docs/format/data-directory.md). Refuses, and has then changed nothing:
@@ -66,8 +80,17 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
     host: hostname(),
     startedAt: new Date(clock.nowMs()).toISOString(),
   };
-  const lock = await lockDirectory(fs, path, owner);
+  const ballastBytes = options.ballastBytes ?? LIMITS.ballastBytes;
+  const ballast = await openBallast(fs, join(path, 'ballast'), ballastBytes);
+  const lock = await lockDirectory(fs, path, owner).catch(async (error: unknown) => {
+    // Whoever is refused by a holder hears of that first: the ballast is ours.
+    if (!isDiskFull(error)) throw error;
+    await ballast.free();
+    return lockDirectory(fs, path, owner);
+  });
   try {
+    const startsFull = (await fs.freeBytes(path)) < LIMITS.diskFreeBytesMin;
+    if (startsFull) await ballast.free();
     // Read again: the holder before us may have raised it since `prepare` looked.
     const before = await readStoreFile(fs, path);
     const file: StoreFile = {
@@ -95,14 +118,36 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       clock,
       timers,
       random,
+      spaceNeeded: () => LIMITS.diskFreeBytesMin + ballast.missingBytes(),
+      startsFull,
       ...(suspectCheck === undefined ? {} : { suspectCheck }),
+    });
+    const ledger = await openLedger({
+      store,
+      highWater: createHighWater(fs, join(path, 'high-water')),
+      isFirst: file.incarnation === 1,
+      nowMs: clock.nowMs(),
     });
     return {
       path,
       storeId: file.storeId,
       incarnation: file.incarnation,
-      store,
-      highWater: createHighWater(fs, join(path, 'high-water')),
+      store: ledger,
+      level: store,
+      findings: () => [
+        ...ledger.findings(),
+        ...store
+          .stats()
+          .quarantined.map(({ name, why }): Finding => ({
+            kind: 'quarantined',
+            what: name,
+            detail: why,
+          })),
+      ],
+      async tend() {
+        await ledger.save();
+        if (ballast.missingBytes() > 0) await ballast.refill(await fs.freeBytes(path));
+      },
       nextIncarnation() {
         // One after the other: two writers must never get the same number.
         const result = raised.then(raise, raise);
@@ -110,14 +155,30 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
         return result;
       },
       announce: (listen) => lock.describe({ ...owner, listen }),
-      async close() {
-        await store.close();
-        await lock.release();
-      },
+      close: () => close(fs, path, store, ledger, ballast, lock),
     };
   } catch (error) {
     await lock.release();
     throw error;
+  }
+}
+
+async function close(
+  fs: FileSystem,
+  path: string,
+  store: LevelBlobStore,
+  ledger: { save(): Promise<void> },
+  ballast: Ballast,
+  lock: DirectoryLock,
+): Promise<void> {
+  if (store.stats().diskFull && (await fs.freeBytes(path)) < LIMITS.diskFreeBytesMin) {
+    await ballast.free();
+  }
+  try {
+    await ledger.save();
+  } finally {
+    await store.close();
+    await lock.release();
   }
 }
 
@@ -145,7 +206,8 @@ async function prepare(fs: FileSystem, path: string): Promise<string> {
   return real;
 }
 
-async function readStoreFile(fs: FileSystem, path: string): Promise<StoreFile | undefined> {
+/** What `store.json` in the directory `path` says, undefined where there is none. */
+export async function readStoreFile(fs: FileSystem, path: string): Promise<StoreFile | undefined> {
   const file = join(path, 'store.json');
   let bytes: Uint8Array;
   try {

@@ -9,14 +9,19 @@ import {
   NO_FUNCTION,
   NO_PARENT,
   type Rows,
+  type SeriesRow,
 } from './rows.ts';
 
 /**
  * Rows that stand for [from, to) where a slice cannot be read, so that the ids behind it stay what
  * they are and no value is lost: texts and functions are called `(damaged)`, stacks end at the
- * damaged node, series have no labels and an empty type.
+ * damaged node, series have no labels and an empty type unless they are given.
  */
-export function damagedRows(from: TableLengths, to: TableLengths): Rows {
+export function damagedRows(
+  from: TableLengths,
+  to: TableLengths,
+  series?: readonly SeriesRow[],
+): Rows {
   const column = (table: keyof TableLengths, value = 0): Uint32Array =>
     new Uint32Array(to[table] - from[table]).fill(value);
   const text = utf8(DAMAGED_NAME);
@@ -45,9 +50,12 @@ export function damagedRows(from: TableLengths, to: TableLengths): Rows {
     nodeParent: new Int32Array(to.nodes - from.nodes).fill(NO_PARENT),
     nodeFrame: column('nodes', DAMAGED_FRAME),
     stackNode: column('stacks', DAMAGED_NODE),
-    series: Array.from({ length: to.series - from.series }, () => ({
-      labels: [],
-      type: { name: '', type: '', unit: '', periodType: '', periodUnit: '' },
-    })),
+    series:
+      series?.length === to.series - from.series
+        ? series
+        : Array.from({ length: to.series - from.series }, () => ({
+            labels: [],
+            type: { name: '', type: '', unit: '', periodType: '', periodUnit: '' },
+          })),
   };
 }

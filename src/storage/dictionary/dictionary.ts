@@ -248,10 +248,13 @@ export class Dictionary {
     this.#pushRows(decodeRows(slice, from, to));
   }
 
-  /** Adds rows that say `(damaged)` in place of a slice that cannot be read. */
-  appendDamaged(from: TableLengths, to: TableLengths): void {
+  /**
+   * Adds rows that say `(damaged)` in place of a slice that cannot be read; `series` are its rows of
+   * series where they are known from elsewhere.
+   */
+  appendDamaged(from: TableLengths, to: TableLengths, series?: readonly SeriesRow[]): void {
     this.#expectEnd(from);
-    this.#pushRows(damagedRows(from, to));
+    this.#pushRows(damagedRows(from, to, series));
   }
 
   /**

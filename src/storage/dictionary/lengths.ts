@@ -43,6 +43,19 @@ export function lengthsAtLeast(a: TableLengths, b: TableLengths): boolean {
   return TABLES.every((table) => a[table] >= b[table]);
 }
 
+/** The smaller one in every table. */
+export function lengthsMin(a: TableLengths, b: TableLengths): TableLengths {
+  const least = (table: keyof TableLengths): number => Math.min(a[table], b[table]);
+  return {
+    strings: least('strings'),
+    functions: least('functions'),
+    frames: least('frames'),
+    nodes: least('nodes'),
+    stacks: least('stacks'),
+    series: least('series'),
+  };
+}
+
 /** `2/0/1/1/0/0`, for messages. */
 export function formatLengths(lengths: TableLengths): string {
   return TABLES.map((table) => lengths[table]).join('/');

@@ -2,7 +2,7 @@ import { TephraError } from '../../base/errors.ts';
 import type { Random } from '../../base/random.ts';
 import type { BlobStore } from '../blob-store/contract.ts';
 import { Dictionary } from '../dictionary/dictionary.ts';
-import { lengthsAtLeast, NO_LENGTHS } from '../dictionary/lengths.ts';
+import { lengthsAtLeast, lengthsEqual, NO_LENGTHS } from '../dictionary/lengths.ts';
 import type { TableLengths } from '../dictionary/lengths.ts';
 import {
   decodeSegmentDirectory,
@@ -11,8 +11,13 @@ import {
   sliceOf,
 } from '../dictionary/segment.ts';
 import type { SegmentEntry } from '../dictionary/segment.ts';
-import { segmentKey } from '../keys.ts';
+import { decodeOutline } from '../dictionary/outline.ts';
+import type { OutlinePart } from '../dictionary/outline.ts';
+import type { SeriesRow } from '../dictionary/rows.ts';
+import { outlineKey, segmentKey } from '../keys.ts';
 import type { PartitionRoot } from '../root/encode.ts';
+import { stillNames } from './partition.ts';
+import type { ShardState } from './shard-state.ts';
 
 /**
  * The canonical dictionary of (tenant, service, partition): the rows that the root's segments name.
@@ -38,15 +43,17 @@ export class CanonicalDictionaries {
   readonly #store: BlobStore;
   readonly #random: Random;
   readonly #shard: number;
+  readonly #shardCount: number;
   readonly #entries = new Map<string, Canonical>();
   readonly #directories = new Map<string, readonly SegmentEntry[]>();
   readonly #loading = new Map<string, Promise<Canonical>>();
   #uses = 0;
 
-  constructor(store: BlobStore, random: Random, shard: number) {
-    this.#store = store;
-    this.#random = random;
-    this.#shard = shard;
+  constructor(of: Pick<ShardState, 'store' | 'random' | 'shard' | 'shardCount'>) {
+    this.#store = of.store;
+    this.#random = of.random;
+    this.#shard = of.shard;
+    this.#shardCount = of.shardCount;
   }
 
   /** Name of a scope in maps; tenants and services may hold any character. */
@@ -131,7 +138,7 @@ export class CanonicalDictionaries {
   async #extend(
     key: string,
     present: Canonical | undefined,
-    parts: readonly SegmentPart[],
+    parts: readonly StoredPart[],
   ): Promise<Canonical> {
     const slices: (Uint8Array | null)[] = [];
     const start = present?.lengths ?? NO_LENGTHS;
@@ -142,8 +149,9 @@ export class CanonicalDictionaries {
     let damagedStacks = present?.damagedStacks ?? 0;
     for (const [i, { entry }] of missing.entries()) {
       const slice = slices[i] ?? null;
-      if (slice !== null && tryAppend(dictionary, slice, entry)) continue;
-      dictionary.appendDamaged(entry.from, entry.to);
+      if (slice !== null && tryAppend(dictionary, slice, entry.from, entry.to)) continue;
+      const series = await this.#seriesOf(missing[i] as StoredPart);
+      dictionary.appendDamaged(entry.from, entry.to, series);
       damagedStacks += entry.to.stacks - entry.from.stacks;
     }
     const canonical: Canonical = {
@@ -157,17 +165,20 @@ export class CanonicalDictionaries {
     return canonical;
   }
 
-  /** The slice's bytes, or null where they are damaged: names are lost then, never values. */
-  async #slice(part: SegmentPart): Promise<Uint8Array | null> {
+  /** The slice's bytes, or null where they are damaged or lost: names are lost then, never values. */
+  async #slice({ dayMs, id, entry }: StoredPart): Promise<Uint8Array | null> {
+    if (entry.end === entry.at) return null;
+    const key = segmentKey(dayMs, this.#shard, id);
     try {
-      const bytes = await this.#store.get(part.key, { start: part.entry.at, end: part.entry.end });
-      if (bytes === null) throw segmentGone(part.key);
-      return sliceOf(bytes, part.entry);
+      const bytes = await this.#store.get(key, { start: entry.at, end: entry.end });
+      if (bytes !== null) return sliceOf(bytes, entry);
     } catch (thrown) {
       const error = TephraError.from(thrown);
       if (error.reason === 'corrupt_block') return null;
       throw error;
     }
+    await this.#expectLost(dayMs, id);
+    return null;
   }
 
   /** The slices of a scope in the order of their rows. */
@@ -176,33 +187,88 @@ export class CanonicalDictionaries {
     tenant: string,
     service: string,
     root: PartitionRoot,
-  ): Promise<SegmentPart[]> {
-    const parts: SegmentPart[] = [];
-    for (const segment of root.segments) {
-      const key = segmentKey(dayMs, this.#shard, segment.id);
-      for (const entry of await this.directory(key, segment.bytes)) {
-        if (entry.tenant === tenant && entry.service === service) parts.push({ key, entry });
+  ): Promise<StoredPart[]> {
+    const parts: StoredPart[] = [];
+    for (const { id, bytes } of root.segments) {
+      for (const entry of await this.#directory(dayMs, id, bytes)) {
+        if (entry.tenant === tenant && entry.service === service) parts.push({ dayMs, id, entry });
       }
     }
     return parts;
   }
 
   /** Directory of a segment; segments never change, so it is kept. */
-  async directory(key: string, size: number): Promise<readonly SegmentEntry[]> {
+  async #directory(dayMs: number, id: string, size: number): Promise<readonly SegmentEntry[]> {
+    const key = segmentKey(dayMs, this.#shard, id);
     const known = this.#directories.get(key);
     if (known !== undefined) return known;
-    const tail = await this.#store.get(key, { start: size - SEGMENT_FOOTER_BYTES, end: size });
-    if (tail === null) throw segmentGone(key);
-    const { directoryAt, directoryEnd } = decodeSegmentFooter(tail, size);
-    const bytes = await this.#store.get(key, { start: directoryAt, end: directoryEnd });
-    if (bytes === null) throw segmentGone(key);
-    const directory = decodeSegmentDirectory(bytes);
+    const directory =
+      (await this.#storedDirectory(key, size)) ?? (await this.#outlinedDirectory(dayMs, id));
     this.#directories.set(key, directory);
     if (this.#directories.size > DIRECTORIES_KEPT) {
       const oldest = this.#directories.keys().next();
       if (oldest.done !== true) this.#directories.delete(oldest.value);
     }
     return directory;
+  }
+
+  /** Undefined where it is damaged or not there. */
+  async #storedDirectory(key: string, size: number): Promise<SegmentEntry[] | undefined> {
+    try {
+      const tail = await this.#store.get(key, { start: size - SEGMENT_FOOTER_BYTES, end: size });
+      if (tail === null) return undefined;
+      const { directoryAt, directoryEnd } = decodeSegmentFooter(tail, size);
+      const bytes = await this.#store.get(key, { start: directoryAt, end: directoryEnd });
+      return bytes === null ? undefined : decodeSegmentDirectory(bytes);
+    } catch (thrown) {
+      const error = TephraError.from(thrown);
+      if (error.reason === 'corrupt_block') return undefined;
+      throw error;
+    }
+  }
+
+  /** What the outline tells of a segment that is lost: the rows' ids, and no bytes of them. */
+  async #outlinedDirectory(dayMs: number, id: string): Promise<SegmentEntry[]> {
+    await this.#expectLost(dayMs, id);
+    return (await this.#outline(dayMs, id)).map(({ tenant, service, from, to }) => ({
+      tenant,
+      service,
+      from,
+      to,
+      at: 0,
+      end: 0,
+      crc: 0,
+    }));
+  }
+
+  /** Series of a slice that cannot be read; undefined where its outline cannot be read either. */
+  async #seriesOf({ dayMs, id, entry }: StoredPart): Promise<readonly SeriesRow[] | undefined> {
+    try {
+      const outline = await this.#outline(dayMs, id);
+      return outline.find(
+        ({ tenant, service, from }) =>
+          tenant === entry.tenant && service === entry.service && lengthsEqual(from, entry.from),
+      )?.series;
+    } catch (thrown) {
+      const error = TephraError.from(thrown);
+      if (error.reason === 'corrupt_block') return undefined;
+      throw error;
+    }
+  }
+
+  async #outline(dayMs: number, id: string): Promise<OutlinePart[]> {
+    const key = outlineKey(dayMs, this.#shard, id);
+    const bytes = await this.#store.get(key);
+    if (bytes === null) throw new TephraError('corrupt_block', `${key} is missing`);
+    return decodeOutline(bytes);
+  }
+
+  /** Rejects with `read_restarted` unless the present root names the segment too. */
+  async #expectLost(dayMs: number, id: string): Promise<void> {
+    const of = { store: this.#store, shard: this.#shard, shardCount: this.#shardCount };
+    if (await stillNames(of, dayMs, ({ segments }) => segments.some((one) => one.id === id)))
+      return;
+    throw new TephraError('read_restarted', `segment ${id} was removed while it was read`);
   }
 }
 
@@ -217,19 +283,22 @@ function takePending(canonical: Canonical, root: PartitionRoot): void {
 /** Directories of segments in memory per shard; one is some hundred bytes a service. */
 const DIRECTORIES_KEPT = 512;
 
-interface SegmentPart {
-  readonly key: string;
+interface StoredPart {
+  readonly dayMs: number;
+  readonly id: string;
+  /** An empty range where only the outline is there. */
   readonly entry: SegmentEntry;
 }
 
-function segmentGone(key: string): TephraError {
-  return new TephraError('read_restarted', `segment ${key} was removed while it was read`);
-}
-
-/** Appends unless the slice is damaged; the dictionary is unchanged then. */
-function tryAppend(dictionary: Dictionary, slice: Uint8Array, entry: SegmentEntry): boolean {
+/** Appends unless the slice is damaged; then it resolves to false and the dictionary is unchanged. */
+export function tryAppend(
+  dictionary: Dictionary,
+  slice: Uint8Array,
+  from: TableLengths,
+  to: TableLengths,
+): boolean {
   try {
-    dictionary.append(slice, entry.from, entry.to);
+    dictionary.append(slice, from, to);
     return true;
   } catch (thrown) {
     const error = TephraError.from(thrown);

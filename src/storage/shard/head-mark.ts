@@ -1,5 +1,6 @@
 import { ByteReader, ByteWriter } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
+import { TephraError } from '../../base/errors.ts';
 import type { BlobStore } from '../blob-store/contract.ts';
 
 /**
@@ -11,8 +12,15 @@ import type { BlobStore } from '../blob-store/contract.ts';
  */
 export type HeadMark = ReadonlyMap<number, number>;
 
-function headMarkName(volume: string, shard: number): string {
+/** Name of the mark's root. */
+export function headMarkName(volume: string, shard: number): string {
   return `${volume}/m/${String(shard).padStart(2, '0')}`;
+}
+
+/** The shard whose mark a root of this name is; undefined if it is no mark's. */
+export function headMarkShard(name: string): number | undefined {
+  const match = /^raw\/[^/]+\/m\/(\d{2})$/.exec(name);
+  return match === null ? undefined : Number(match[1]);
 }
 
 /** The mark, or an empty one. */
@@ -21,8 +29,14 @@ export async function readHeadMark(
   volume: string,
   shard: number,
 ): Promise<HeadMark> {
-  const root = await store.readRoot(headMarkName(volume, shard));
-  return root === null ? new Map() : decodeHeadMark(root.bytes);
+  try {
+    const root = await store.readRoot(headMarkName(volume, shard));
+    return root === null ? new Map() : decodeHeadMark(root.bytes);
+  } catch (thrown) {
+    // A damaged hint is none; what is set aside is told by whoever reads the fragments.
+    if (TephraError.from(thrown).reason === 'corrupt_block') return new Map();
+    throw thrown;
+  }
 }
 
 /** Replaces the mark; loses silently against a writer that was faster, which is harmless. */

@@ -5,6 +5,7 @@ import { rootName } from '../keys.ts';
 import { decodeRoot } from '../root/decode.ts';
 import { emptyRoot, encodeRoot } from '../root/encode.ts';
 import type { PartitionRoot } from '../root/encode.ts';
+import type { ShardState } from './shard-state.ts';
 
 /** One day of one shard in the minutes tier. */
 export interface Partition {
@@ -29,6 +30,19 @@ export async function readPartition(
   const stored = await store.readRoot(name);
   if (stored === null) return { token: null, root: emptyRoot() };
   return { token: stored.token, root: decodeRoot(stored.bytes) };
+}
+
+/**
+ * Whether the present root still names what was read from an earlier one and not found. Nothing that a
+ * root names is ever removed, so a blob that is gone then was not removed but lost.
+ */
+export async function stillNames(
+  of: Pick<ShardState, 'store' | 'shard' | 'shardCount'>,
+  dayMs: number,
+  isNamed: (root: PartitionRoot) => boolean,
+): Promise<boolean> {
+  const { store, shard, shardCount } = of;
+  return isNamed((await readPartition(store, { dayMs, shard, shardCount })).root);
 }
 
 /**

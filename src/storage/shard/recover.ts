@@ -2,11 +2,13 @@ import { TephraError } from '../../base/errors.ts';
 import type { BlobStore } from '../blob-store/contract.ts';
 import { decodeFragment, decodeSection } from '../fragment/decode.ts';
 import type { FragmentView, SectionEntry } from '../fragment/decode.ts';
-import { fragmentPrefix, parseFragmentKey, parseRawVolume } from '../keys.ts';
+import { fragmentPrefix, parseFragmentKey, parseRawVolume, rootName } from '../keys.ts';
 import { HOUR_MS, RAW_VOLUME_MS } from '../../base/time.ts';
 import type { PartitionRoot } from '../root/encode.ts';
 import { isAbsorbed } from '../root/absorbed.ts';
-import { lengthsEqual } from '../dictionary/lengths.ts';
+import { lengthsEqual, lengthsMin } from '../dictionary/lengths.ts';
+import { tryAppend } from './canonical.ts';
+import type { Canonical } from './canonical.ts';
 import type { SectionScope } from './head.ts';
 import { readHeadMark } from './head-mark.ts';
 import { readPartition } from './partition.ts';
@@ -16,10 +18,8 @@ import type { ShardState } from './shard-state.ts';
 export interface Recovery {
   readonly fragments: number;
   readonly sections: number;
-  /** Fragments that fail their checksum: their pushes are lost, and said to be. */
+  /** Names of fragments, sections, roots and volumes that cannot be read: lost, and said to be. */
   readonly damaged: readonly string[];
-  /** Sequences that were acknowledged once and are not there: `incarnation/seq`. */
-  readonly gaps: readonly string[];
 }
 
 interface StoredFragment {
@@ -35,8 +35,8 @@ interface StoredFragment {
  * because absorb either takes an epoch's rows over as they are, or takes all of the epoch at once.
  */
 export async function recoverShard(state: ShardState): Promise<Recovery> {
-  const recovery: Found = { fragments: 0, sections: 0, damaged: [], gaps: [] };
-  const roots = new Map<number, PartitionRoot>();
+  const recovery: Found = { fragments: 0, sections: 0, damaged: [] };
+  const roots = new Map<number, PartitionRoot | undefined>();
   for (const volume of await state.store.listVolumes('raw')) {
     const startMs = parseRawVolume(volume);
     if (startMs === undefined) continue;
@@ -44,7 +44,7 @@ export async function recoverShard(state: ShardState): Promise<Recovery> {
       await recoverVolume(state, volume, startMs, roots, recovery);
     } catch (thrown) {
       const error = TephraError.from(thrown);
-      if (error.reason !== 'volume_quarantined') throw error;
+      if (error.reason !== 'volume_quarantined' && error.reason !== 'corrupt_block') throw error;
       // What is set aside is reported and costs itself; the rest of the shard serves.
       recovery.damaged.push(volume);
     }
@@ -56,14 +56,13 @@ interface Found {
   fragments: number;
   sections: number;
   readonly damaged: string[];
-  readonly gaps: string[];
 }
 
 async function recoverVolume(
   state: ShardState,
   volume: string,
   startMs: number,
-  roots: Map<number, PartitionRoot>,
+  roots: Map<number, PartitionRoot | undefined>,
   recovery: Found,
 ): Promise<void> {
   const stored = await listFragments(state, volume, startMs, recovery.damaged);
@@ -72,18 +71,34 @@ async function recoverVolume(
     recovery.fragments++;
     state.land(view.incarnation, view.seq);
     for (const entry of view.sections) {
-      let root = roots.get(entry.dayMs);
-      if (root === undefined) {
-        root = (await readPartition(state.store, partitionOf(state, entry.dayMs))).root;
-        roots.set(entry.dayMs, root);
+      if (!roots.has(entry.dayMs)) {
+        roots.set(entry.dayMs, await readRoot(state, entry.dayMs, recovery.damaged));
       }
+      const root = roots.get(entry.dayMs);
+      // What such a root absorbed is not known: to serve the section could count it twice.
+      if (root === undefined) continue;
       if (root.dropped || isAbsorbed(root, view.incarnation, view.seq)) continue;
       const added = await addSection(state, scopes, root, view, entry, bytes);
       if (added) recovery.sections++;
       else recovery.damaged.push(`${key} (${entry.service})`);
     }
   }
-  recovery.gaps.push(...gapsOf(stored.map(({ view }) => view)));
+}
+
+/** The root, or undefined where it is damaged or set aside. */
+async function readRoot(
+  state: ShardState,
+  dayMs: number,
+  damaged: string[],
+): Promise<PartitionRoot | undefined> {
+  try {
+    return (await readPartition(state.store, partitionOf(state, dayMs))).root;
+  } catch (thrown) {
+    const error = TephraError.from(thrown);
+    if (error.reason !== 'volume_quarantined' && error.reason !== 'corrupt_block') throw error;
+    damaged.push(rootName(dayMs, state.shardCount, state.shard));
+    return undefined;
+  }
 }
 
 /** Fragments above the head mark, in the order in which their slices build on one another. */
@@ -132,8 +147,17 @@ async function addSection(
   const key = `${fragment.incarnation}/${entry.epoch}/${entry.dayMs}/${entry.tenant.length}/${entry.tenant}/${entry.service}`;
   let scope = scopes.get(key);
   if (scope === undefined) {
-    const canonical = await state.canonical.load(entry.dayMs, entry.tenant, entry.service, root);
-    scope = { dictionary: canonical.dictionary.copy(entry.from), base: entry.from };
+    let canonical: Canonical;
+    try {
+      canonical = await state.canonical.load(entry.dayMs, entry.tenant, entry.service, root);
+    } catch (thrown) {
+      if (TephraError.from(thrown).reason === 'corrupt_block') return false;
+      throw thrown;
+    }
+    // Usually all of `from` is canonical. Rows that are not there any more are damaged ones of this
+    // scope, so that absorb maps them and never takes their ids for those of other rows.
+    const base = lengthsMin(entry.from, canonical.lengths);
+    scope = { dictionary: canonical.dictionary.copy(base), base };
     scopes.set(key, scope);
   }
   const { dictionary } = scope;
@@ -141,7 +165,9 @@ async function addSection(
   if (!lengthsEqual(dictionary.lengths, entry.from)) {
     dictionary.appendDamaged(dictionary.lengths, entry.from);
   }
-  dictionary.append(view.slice, entry.from, entry.to);
+  if (!tryAppend(dictionary, view.slice, entry.from, entry.to)) {
+    dictionary.appendDamaged(entry.from, entry.to);
+  }
   state.head.add({
     incarnation: fragment.incarnation,
     seq: fragment.seq,
@@ -180,26 +206,4 @@ async function getUnlessCorrupt(store: BlobStore, key: string): Promise<Uint8Arr
     if (error.reason === 'corrupt_block') return null;
     throw error;
   }
-}
-
-/** Sequences missing between the first and the last fragment of an incarnation, unless skipped. */
-function gapsOf(fragments: readonly FragmentView[]): string[] {
-  const present = new Map<number, Set<number>>();
-  const first = new Map<number, number>();
-  const last = new Map<number, number>();
-  for (const { incarnation, seq, skipped } of fragments) {
-    const set = present.get(incarnation) ?? new Set<number>();
-    present.set(incarnation, set);
-    set.add(seq);
-    for (const absent of skipped) set.add(absent);
-    first.set(incarnation, Math.min(first.get(incarnation) ?? seq, seq));
-    last.set(incarnation, Math.max(last.get(incarnation) ?? seq, seq));
-  }
-  const gaps: string[] = [];
-  for (const [incarnation, set] of present) {
-    for (let seq = first.get(incarnation) ?? 0; seq <= (last.get(incarnation) ?? -1); seq++) {
-      if (!set.has(seq)) gaps.push(`${incarnation}/${seq}`);
-    }
-  }
-  return gaps;
 }

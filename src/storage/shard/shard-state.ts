@@ -39,6 +39,8 @@ export class ShardState {
   readonly scopes = new Map<string, WriterScope>();
   /** Sequences by incarnation whose fragment is known to be durable. */
   landed: ReadonlyMap<number, Intervals> = new Map();
+  /** Ids of blocks that turned out damaged or lost: jobs leave them as they are. */
+  readonly damagedBlocks = new Set<string>();
   /** Set while an absorb needs the writer to stand still; resolve no push until it resolves. */
   gate: Promise<void> | undefined;
   /** Resolves when no fragment is being put or in doubt; the writer sets it. */
@@ -57,7 +59,7 @@ export class ShardState {
     this.incarnation = options.incarnation;
     this.store = options.store;
     this.random = options.random;
-    this.canonical = new CanonicalDictionaries(options.store, options.random, options.shard);
+    this.canonical = new CanonicalDictionaries(options);
   }
 
   /** A new epoch number of this incarnation and shard. */

@@ -1,9 +1,10 @@
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { LIMITS } from '../../../src/base/limits.ts';
 import { headerKey, PAGE_BYTES, pageKey } from '../../../src/storage/blob-store/level/pages.ts';
-import { rootKey } from '../../../src/storage/blob-store/level/root-record.ts';
+import type { LevelBlobStore } from '../../../src/storage/blob-store/level/blob-store.ts';
+import { rootCopyKey, rootKey } from '../../../src/storage/blob-store/level/root-record.ts';
 import { pattern, same } from '../../contract/blob-store.ts';
 import { digestOf, openStore, temporaryDirectory, withRawLevel } from './open-level.ts';
 
@@ -30,6 +31,16 @@ async function changeValue(
     const value = await level.get(key);
     await level.put(key, change(value), { sync: true });
   });
+}
+
+/** A damaged header is an error; a damaged root is answered by its copy, and told. */
+async function expectTold(store: LevelBlobStore, key: string): Promise<void> {
+  if (key.startsWith('h')) {
+    await expect(store.get('raw/a/x')).rejects.toThrow(/corrupt_block/);
+    return;
+  }
+  expect(await store.readRoot('raw/a/r')).not.toBeNull();
+  expect(store.stats().degradedRoots).toEqual(['raw/a/r']);
 }
 
 describe('damage in a volume', () => {
@@ -87,8 +98,7 @@ describe('damage in a volume', () => {
         };
         await changeValue(path, key, flip);
         const store = await openStore(path);
-        const read = key.startsWith('h') ? store.get('raw/a/x') : store.readRoot('raw/a/r');
-        await expect(read).rejects.toThrow(/corrupt_block/);
+        await expectTold(store, key);
         expect((await store.list('raw/a/')).map((row) => row.key)).toEqual(['raw/a/x', 'raw/a/y']);
         await store.close();
         await changeValue(path, key, flip);
@@ -96,10 +106,53 @@ describe('damage in a volume', () => {
       for (let cut = 0; cut < size; cut += 7) {
         await changeValue(path, key, () => whole.subarray(0, cut));
         const store = await openStore(path);
-        const read = key.startsWith('h') ? store.get('raw/a/x') : store.readRoot('raw/a/r');
-        await expect(read).rejects.toThrow(/corrupt_block/);
+        await expectTold(store, key);
         await store.close();
       }
+    }
+  });
+
+  it('of both copies of a root is told', async () => {
+    const path = await closedStore();
+    for (const key of [rootKey('raw/a/r'), rootCopyKey('raw/a/r')]) {
+      await changeValue(path, key, (value) => value.fill(9, 0, 3));
+    }
+    const store = await openStore(path);
+    await expect(store.readRoot('raw/a/r')).rejects.toThrow(/corrupt_block: root raw\/a\/r/);
+    expect(await store.listRoots('raw/a/')).toEqual(['raw/a/r']);
+  });
+
+  it('of one copy of a root is healed by the next swap, whichever it is', async () => {
+    for (const key of [rootKey('raw/a/r'), rootCopyKey('raw/a/r')]) {
+      const path = await closedStore();
+      await withRawLevel(path, 'raw/a', (level) => level.del(key));
+      const store = await openStore(path);
+      const root = await store.readRoot('raw/a/r');
+      expect(store.stats().degradedRoots).toEqual(['raw/a/r']);
+      await store.casRoot('raw/a/r', root?.token ?? null, pattern(3));
+      expect(store.stats().degradedRoots).toEqual([]);
+      await store.close();
+    }
+  });
+
+  it('such as a cut or missing table is told before LevelDB maps it', async () => {
+    for (const change of ['cut', 'gone'] as const) {
+      const path = await closedStore();
+      // Opening turns the log into a table.
+      const before = await openStore(path);
+      await before.get('raw/a/x');
+      await before.close();
+      const folder = join(path, 'volumes/raw/a');
+      const table = (await readdir(folder)).find((name) => name.endsWith('.ldb')) ?? '';
+      if (change === 'cut') await truncate(join(folder, table), 5_000);
+      else await rm(join(folder, table));
+      const store = await openStore(path);
+      await expect(store.get('raw/a/x')).rejects.toThrow(
+        change === 'cut'
+          ? /volume_quarantined.*has 5000 bytes/
+          : /volume_quarantined.*missing files/,
+      );
+      await store.close();
     }
   });
 
@@ -136,7 +189,7 @@ describe('damage in a volume', () => {
     await expect(store.casRoot('raw/a/r', null, pattern(9))).rejects.toThrow(/volume_quarantined/);
     await expect(store.list('raw/')).rejects.toThrow(/volume_quarantined/);
     expect(await store.listVolumes('raw')).toEqual(['raw/a', 'raw/b']);
-    expect(store.stats().quarantined).toEqual(['raw/a']);
+    expect(store.stats().quarantined).toMatchObject([{ name: 'raw/a' }]);
     expect(same(await store.get('raw/b/x'), BLOB)).toBe(true);
     await store.put('raw/b/n', BLOB);
     const left = (await readdir(directory)).filter((name) => !name.startsWith('LOG'));

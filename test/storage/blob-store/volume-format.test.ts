@@ -16,10 +16,7 @@ import {
   tokenOf,
 } from '../../../src/storage/blob-store/level/root-record.ts';
 import { encodeMarker } from '../../../src/storage/blob-store/level/volume-marker.ts';
-import {
-  decodeHighWater,
-  encodeHighWater,
-} from '../../../src/storage/data-directory/high-water.ts';
+import { decodeMarks, encodeMarks } from '../../../src/storage/ledger/marks.ts';
 import {
   decodeStoreFile,
   encodeStoreFile,
@@ -68,8 +65,8 @@ describe('the format of a volume', () => {
       bytes: fromHex('aabb'),
     };
     expect(rootKey(ROOT)).toBe(GOLDEN.get('root key'));
-    expect(hex(encodeRoot(ROOT, root))).toBe(GOLDEN.get('root'));
-    expect(decodeRoot(ROOT, fromHex(GOLDEN.get('root') ?? ''))).toEqual(root);
+    expect(hex(encodeRoot(rootKey(ROOT), root))).toBe(GOLDEN.get('root'));
+    expect(decodeRoot(rootKey(ROOT), fromHex(GOLDEN.get('root') ?? ''))).toEqual(root);
     expect(tokenOf(root)).toBe(GOLDEN.get('token'));
   });
 
@@ -81,7 +78,9 @@ describe('the format of a volume', () => {
   it('refuses a newer header and root by name', () => {
     const newer = (name: string): Uint8Array => fromHex(GOLDEN.get(name) ?? '');
     expect(() => decodeHeader(KEY, newer('header of format 2'))).toThrow(/unknown_format_version/);
-    expect(() => decodeRoot(ROOT, newer('root of format 2'))).toThrow(/unknown_format_version/);
+    expect(() => decodeRoot(rootKey(ROOT), newer('root of format 2'))).toThrow(
+      /unknown_format_version/,
+    );
   });
 });
 
@@ -93,11 +92,14 @@ describe('the format of a data directory', () => {
   });
 
   it('has this high-water file', () => {
-    const marks = [
-      { incarnation: 3, shard: 0, seq: 1 },
-      { incarnation: 3, shard: 15, seq: 123_456 },
-    ];
-    expect(hex(encodeHighWater(marks))).toBe(GOLDEN.get('high-water'));
-    expect(decodeHighWater(fromHex(GOLDEN.get('high-water') ?? ''))).toEqual(marks);
+    const marks = {
+      fragments: [
+        { incarnation: 3, shard: 0, from: 1, seq: 1 },
+        { incarnation: 3, shard: 15, from: 40, seq: 123_456 },
+      ],
+      roots: [{ name: ROOT, gen: 300 }],
+    };
+    expect(hex(encodeMarks(marks))).toBe(GOLDEN.get('high-water'));
+    expect(decodeMarks(fromHex(GOLDEN.get('high-water') ?? ''))).toEqual(marks);
   });
 });

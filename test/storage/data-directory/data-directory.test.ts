@@ -9,7 +9,9 @@ import {
   type DataDirectory,
   openDataDirectory,
 } from '../../../src/storage/data-directory/data-directory.ts';
+import { createHighWater } from '../../../src/storage/data-directory/high-water.ts';
 import { encodeStoreFile } from '../../../src/storage/data-directory/store-file.ts';
+import type { Marks } from '../../../src/storage/ledger/marks.ts';
 import { digestOf } from '../blob-store/open-level.ts';
 
 // Real fsyncs on a disk that other tests use at the same time.
@@ -58,6 +60,7 @@ describe('a data directory', () => {
     expect(directory.incarnation).toBe(1);
     expect(await directory.store.list('')).toEqual([]);
     expect((await readdir(path)).sort()).toEqual([
+      'high-water',
       'lock',
       'owner.json',
       'slots',
@@ -210,22 +213,25 @@ describe('a data directory', () => {
 });
 
 describe('the high-water file', () => {
+  const at = (seq: number): Marks => ({
+    fragments: [{ incarnation: 3, shard: 2, from: 1, seq }],
+    roots: [{ name: 'minutes/20260314/r/16/02', gen: 7 }],
+  });
+
   it('gives back the marks of the last write', async () => {
-    const { highWater } = await open();
-    expect(await highWater.read()).toEqual([]);
-    const marks = [
-      { incarnation: 1, shard: 0, seq: 1 },
-      { incarnation: 1, shard: 15, seq: 2 ** 40 },
-    ];
-    await Promise.all([highWater.write([]), highWater.write(marks)]);
-    await closeAll();
-    expect(await (await open()).highWater.read()).toEqual(marks);
+    const highWater = createHighWater(systemFileSystem, join(parent, 'high-water'));
+    expect(await highWater.read()).toBeUndefined();
+    await Promise.all([
+      highWater.write({ fragments: [], roots: [] }),
+      highWater.write(at(2 ** 40)),
+    ]);
+    expect(await highWater.read()).toEqual(at(2 ** 40));
   });
 
   it('tells damage of any bit and length', async () => {
-    const { highWater } = await open();
-    await highWater.write([{ incarnation: 3, shard: 2, seq: 300 }]);
-    const file = join(path, 'high-water');
+    const file = join(parent, 'high-water');
+    const highWater = createHighWater(systemFileSystem, file);
+    await highWater.write(at(300));
     const whole = await readFile(file);
     for (let bit = 0; bit < whole.byteLength * 8; bit++) {
       const flipped = Buffer.from(whole);
@@ -246,13 +252,13 @@ describe('the high-water file', () => {
       rename: (from: string, to: string) =>
         fail ? Promise.reject(systemError('EIO')) : systemFileSystem.rename(from, to),
     };
-    const { highWater } = await open(path, fs);
-    await highWater.write([{ incarnation: 1, shard: 1, seq: 1 }]);
+    const highWater = createHighWater(fs, join(parent, 'high-water'));
+    await highWater.write(at(1));
     fail = true;
-    await expect(highWater.write([{ incarnation: 1, shard: 1, seq: 2 }])).rejects.toThrow(/EIO/);
-    expect(await highWater.read()).toEqual([{ incarnation: 1, shard: 1, seq: 1 }]);
+    await expect(highWater.write(at(2))).rejects.toThrow(/EIO/);
+    expect(await highWater.read()).toEqual(at(1));
     fail = false;
-    await highWater.write([{ incarnation: 1, shard: 1, seq: 3 }]);
-    expect(await highWater.read()).toEqual([{ incarnation: 1, shard: 1, seq: 3 }]);
+    await highWater.write(at(3));
+    expect(await highWater.read()).toEqual(at(3));
   });
 });

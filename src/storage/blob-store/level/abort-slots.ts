@@ -17,6 +17,8 @@ import { type FileSystem, type PositionedFile, replaceFile } from '../../../base
 import { LIMITS } from '../../../base/limits.ts';
 
 const SLOT_BYTES = 8;
+/** A page of the file system: 512 volumes. */
+const SLOTS_BYTES = 4_096;
 const STRIKES_FOR_SUSPICION = 2;
 
 /** The open slot file. */
@@ -81,7 +83,8 @@ export async function openAbortSlots(
     const text = JSON.stringify({ format: 1, strikes: Object.fromEntries(strikes) });
     await replaceFile(fs, strikesPath, utf8(`${text}\n`));
   }
-  await fs.writeFile(slotsPath, new Uint8Array(0));
+  // Room for all slots now: to mark one must not need any on a full disk.
+  await fs.writeFile(slotsPath, new Uint8Array(SLOTS_BYTES));
   const suspects = new Set<string>();
   for (const [name, times] of strikes) {
     if (times.length >= STRIKES_FOR_SUSPICION) suspects.add(name);

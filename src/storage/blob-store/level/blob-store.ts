@@ -34,6 +34,12 @@ export interface LevelBlobStoreOptions {
   readonly suspectCheck?: SuspectCheck;
   /** Opens the LevelDB of a volume; tests give handles that fail. */
   readonly openHandle?: typeof openLevel;
+  /** Examines every volume before it is opened, not only those that died with the process. */
+  readonly suspectAll?: boolean;
+  /** Bytes that must be free before writes go on after the disk was full; LIMITS.diskFreeBytesMin. */
+  readonly spaceNeeded?: () => number;
+  /** Refuses writes from the start until there is that space. */
+  readonly startsFull?: boolean;
 }
 
 /** Gauges and counters since the store was opened. */
@@ -44,8 +50,12 @@ export interface LevelStoreStats {
   readonly syncBatches: number;
   /** Writes that wait for their sync batch or are in it. */
   readonly pendingPuts: number;
-  /** Names of the volumes that are set aside. */
-  readonly quarantined: readonly string[];
+  /** The volumes that are set aside. */
+  readonly quarantined: readonly { readonly name: string; readonly why: string }[];
+  /** Roots of which only one of two copies is whole, as far as they were read. */
+  readonly degradedRoots: readonly string[];
+  /** Writes are refused until there is space. */
+  readonly diskFull: boolean;
 }
 
 /** A BlobStore over one LevelDB directory per volume. See docs/format/volume.md. */
@@ -166,7 +176,13 @@ export class LevelBlobStore implements BlobStore {
  */
 export async function openLevelBlobStore(options: LevelBlobStoreOptions): Promise<LevelBlobStore> {
   return new LevelBlobStore(
-    await Volumes.open({ suspectCheck: scanInChild, openHandle: openLevel, ...options }),
+    await Volumes.open({
+      suspectCheck: scanInChild,
+      openHandle: openLevel,
+      spaceNeeded: () => LIMITS.diskFreeBytesMin,
+      startsFull: false,
+      ...options,
+    }),
   );
 }
 

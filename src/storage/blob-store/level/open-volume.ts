@@ -14,7 +14,14 @@ import {
   pageKey,
   splitPages,
 } from './pages.ts';
-import { decodeRoot, encodeRoot, rootKey, type RootRecord, tokenOf } from './root-record.ts';
+import {
+  chooseRoot,
+  encodeRoot,
+  rootCopyKey,
+  rootKey,
+  type RootRecord,
+  tokenOf,
+} from './root-record.ts';
 
 const EMPTY = new Uint8Array(0);
 // Above every character of a key.
@@ -32,10 +39,19 @@ export class OpenVolume {
   readonly #level: LevelHandle;
   readonly #commits: CommitQueue;
   readonly #random: Random;
+  readonly #degradedRoots: Set<string>;
   /** The last compare-and-set of each root that is under way. */
   readonly #swaps = new Map<string, Promise<unknown>>();
 
-  constructor(name: string, level: LevelHandle, counters: WriteCounters, random: Random) {
+  /** `degradedRoots` takes up the names of roots with only one whole copy. */
+  constructor(
+    name: string,
+    level: LevelHandle,
+    counters: WriteCounters,
+    random: Random,
+    degradedRoots: Set<string>,
+  ) {
+    this.#degradedRoots = degradedRoots;
     this.#level = level;
     this.#commits = new CommitQueue(name, level, counters);
     this.#random = random;
@@ -157,9 +173,11 @@ export class OpenVolume {
 
   /** See BlobStore.listRoots. */
   async listRoots(prefix: string): Promise<string[]> {
-    const names: string[] = [];
-    await this.#scan(rootKey(prefix), '', (levelKey) => names.push(levelKey.slice(2)));
-    return names;
+    const names = new Set<string>();
+    for (const start of [rootKey(prefix), rootCopyKey(prefix)]) {
+      await this.#scan(start, '', (levelKey) => names.add(levelKey.slice(2)));
+    }
+    return [...names].sort();
   }
 
   async #swap(name: string, token: string | null, bytes: Uint8Array): Promise<CasOutcome> {
@@ -170,19 +188,26 @@ export class OpenVolume {
       commit: this.#random.bytes(8),
       bytes,
     };
-    const value = encodeRoot(name, next);
+    const writes = [rootKey(name), rootCopyKey(name)].map((key): LevelWrite => ({
+      type: 'put',
+      key,
+      value: encodeRoot(key, next),
+    }));
     try {
-      await this.#commits.write([{ type: 'put', key: rootKey(name), value }]);
+      await this.#commits.write(writes);
     } catch {
       // Whether it landed shows after the volume was reopened; the queue keeps the reason.
       return { outcome: 'unknown' };
     }
+    this.#degradedRoots.delete(name);
     return { outcome: 'ok', token: tokenOf(next) };
   }
 
   async #root(name: string): Promise<RootRecord | null> {
-    const [value] = await this.#getMany([rootKey(name)]);
-    return value === undefined ? null : decodeRoot(name, value);
+    const [first, second] = await this.#getMany([rootKey(name), rootCopyKey(name)]);
+    const { record, degraded } = chooseRoot(name, first, second);
+    if (degraded) this.#degradedRoots.add(name);
+    return record;
   }
 
   async #header(key: string): Promise<BlobHeader | null> {

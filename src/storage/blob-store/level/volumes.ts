@@ -11,6 +11,8 @@ import {
   isDiskFull,
   isOutOfFiles,
   levelCode,
+  type LevelHandle,
+  type LevelOptions,
   levelText,
   type openLevel,
   writeError,
@@ -20,6 +22,7 @@ import type { SuspectCheck } from './suspect.ts';
 import { createVolume, discardVolume, ensureDirectory, scanVolumes } from './volume-folders.ts';
 import { checkMarker } from './volume-marker.ts';
 import { bufferBytes, isHot } from './volume-options.ts';
+import { checkTables, forgetTables, recordTables } from './table-sizes.ts';
 import { VolumeEntry } from './volume-entry.ts';
 
 const IDLE_CHECK_MS = 60_000;
@@ -40,6 +43,12 @@ export interface VolumesOptions {
   readonly suspectCheck: SuspectCheck;
   /** Opens the LevelDB of a volume; tests give handles that fail. */
   readonly openHandle: typeof openLevel;
+  /** Examines every volume before it is opened. */
+  readonly suspectAll?: boolean;
+  /** Bytes that must be free before writes go on after the disk was full. */
+  readonly spaceNeeded: () => number;
+  /** Refuses writes from the start until there is that space. */
+  readonly startsFull: boolean;
 }
 
 /**
@@ -56,12 +65,14 @@ export class Volumes {
   readonly #slots: AbortSlots;
   readonly #entries = new Map<string, VolumeEntry>();
   readonly #counters: WriteCounters = { bytesWritten: 0, syncBatches: 0, pendingWrites: 0 };
+  readonly #degradedRoots = new Set<string>();
   #diskFull = false;
   #closing: Promise<void> | undefined;
   #cancelIdleCheck: () => void = () => {};
 
   private constructor(options: VolumesOptions, root: string, slots: AbortSlots) {
     this.#options = options;
+    this.#diskFull = options.startsFull;
     this.#root = root;
     this.#slots = slots;
   }
@@ -76,7 +87,7 @@ export class Volumes {
     const volumes = new Volumes(options, root, slots);
     for (const name of names) {
       const entry = volumes.#addEntry(name, true);
-      entry.suspect = suspects.has(name);
+      entry.suspect = options.suspectAll === true || suspects.has(name);
     }
     volumes.#scheduleIdleCheck();
     return volumes;
@@ -120,12 +131,21 @@ export class Volumes {
   }
 
   /** Gauges, see LevelStoreStats. */
-  stats(): WriteCounters & { openVolumes: number; quarantined: string[] } {
+  stats(): WriteCounters & {
+    openVolumes: number;
+    quarantined: { name: string; why: string }[];
+    degradedRoots: string[];
+    diskFull: boolean;
+  } {
     const all = [...this.#entries.values()];
     return {
       ...this.#counters,
       openVolumes: all.filter((entry) => entry.volume !== undefined).length,
-      quarantined: all.filter((entry) => entry.quarantine !== undefined).map(({ name }) => name),
+      quarantined: all.flatMap(({ name, quarantine }) =>
+        quarantine === undefined ? [] : [{ name, why: quarantine }],
+      ),
+      degradedRoots: [...this.#degradedRoots],
+      diskFull: this.#diskFull,
     };
   }
 
@@ -197,10 +217,11 @@ export class Volumes {
   /** Throws `storage_full` while there is too little space; then lets writes go on. */
   async #expectSpace(): Promise<void> {
     const free = await this.#options.fs.freeBytes(this.#root);
-    if (free < LIMITS.diskFreeBytesMin) {
+    const needed = this.#options.spaceNeeded();
+    if (free < needed) {
       throw new TephraError(
         'storage_full',
-        `${this.#root} has ${free} bytes free; writes go on at ${LIMITS.diskFreeBytesMin}`,
+        `${this.#root} has ${free} bytes free; writes go on at ${needed}`,
       );
     }
     this.#diskFull = false;
@@ -245,14 +266,27 @@ export class Volumes {
     entry.pin();
     try {
       await checkMarker(fs, path, marker);
-      if (entry.suspect) await this.#examine(entry, path);
-      const level = await this.#options.openHandle(path, options);
-      entry.volume = new OpenVolume(name, level, this.#counters, random);
+      await checkTables(fs, path);
+      const level = await this.#openTables(entry, path, options);
+      entry.volume = new OpenVolume(name, level, this.#counters, random, this.#degradedRoots);
       entry.usedMs = clock.monotonicMs();
     } catch (error) {
       throw this.#openError(entry, error);
     } finally {
       entry.unpin();
+    }
+  }
+
+  /** From a good opening on LevelDB changes tables; one that it refuses stays as it is. */
+  async #openTables(entry: VolumeEntry, path: string, options: LevelOptions): Promise<LevelHandle> {
+    const { fs, openHandle } = this.#options;
+    const wasRecorded = await forgetTables(fs, path);
+    try {
+      if (entry.suspect) await this.#examine(entry, path);
+      return await openHandle(path, options);
+    } catch (error) {
+      if (wasRecorded) await recordTables(fs, path).catch(() => {});
+      throw error;
     }
   }
 
@@ -290,6 +324,8 @@ export class Volumes {
     entry.closing = (async () => {
       try {
         await volume.close();
+        // Advice only: without it the next open does what it can.
+        await recordTables(this.#options.fs, this.#pathOf(entry)).catch(() => {});
       } catch (error) {
         // Whether the handle still holds its lock is unknown, and a second open would destroy it.
         entry.quarantine = `${entry.name} does not close: ${levelText(error)}; restart the server`;

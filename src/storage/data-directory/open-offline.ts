@@ -1,0 +1,77 @@
+import { hostname } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Clock, Timers } from '../../base/clock.ts';
+import { TephraError } from '../../base/errors.ts';
+import type { FileSystem } from '../../base/file-system.ts';
+import type { Random } from '../../base/random.ts';
+import { type LevelBlobStore, openLevelBlobStore } from '../blob-store/level/blob-store.ts';
+import type { SuspectCheck } from '../blob-store/level/suspect.ts';
+import { readStoreFile } from './data-directory.ts';
+import { createHighWater, type HighWater } from './high-water.ts';
+import { lockDirectory } from './lock.ts';
+
+/** What {@link openOffline} needs. */
+export interface OfflineOptions {
+  readonly path: string;
+  readonly fs: FileSystem;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly suspectCheck?: SuspectCheck;
+}
+
+/** A data directory that is looked at, and not served. Must be closed. */
+export interface OfflineDirectory {
+  readonly path: string;
+  /** Incarnations so far. */
+  readonly incarnation: number;
+  readonly store: LevelBlobStore;
+  readonly highWater: HighWater;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens an existing data directory to look at it: nobody else may have it open, and nothing of ours is
+ * written (LevelDB turns the log of a volume into a table when it opens it). Each volume is read by a
+ * child process first, because a damaged one can end the process. Throws as `openDataDirectory` does.
+ */
+export async function openOffline(options: OfflineOptions): Promise<OfflineDirectory> {
+  const { fs, clock, timers, random, suspectCheck } = options;
+  const path = await fs.realpath(resolve(options.path)).catch((error: unknown) => {
+    throw new TephraError('data_dir_unusable', `${options.path} is not there`, { cause: error });
+  });
+  const file = await readStoreFile(fs, path);
+  if (file === undefined) {
+    throw new TephraError(
+      'data_dir_unusable',
+      `${options.path} has no store.json: no data directory`,
+    );
+  }
+  const startedAt = new Date(clock.nowMs()).toISOString();
+  const lock = await lockDirectory(fs, path, { pid: process.pid, host: hostname(), startedAt });
+  try {
+    const store = await openLevelBlobStore({
+      path,
+      storeId: file.storeId,
+      fs,
+      clock,
+      timers,
+      random,
+      suspectAll: true,
+      ...(suspectCheck === undefined ? {} : { suspectCheck }),
+    });
+    return {
+      path,
+      incarnation: file.incarnation,
+      store,
+      highWater: createHighWater(fs, join(path, 'high-water')),
+      async close() {
+        await store.close();
+        await lock.release();
+      },
+    };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
