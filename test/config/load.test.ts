@@ -26,6 +26,8 @@ describe('configuration', () => {
       maxConnections: 1_024,
       maxConnectionsPerAddress: 256,
       maxConnectionRate: 200,
+      scrubRate: 1024 * 1024,
+      ballast: 64 * 1024 * 1024,
       drainTimeout: 20_000,
     });
   });
