@@ -1,6 +1,8 @@
 import type { Campaign } from './campaign.ts';
+import { damage } from './damage/campaign.ts';
+import { faults } from './disk/faults.ts';
 import { power } from './disk/power.ts';
 import { simulation } from './simulation/campaign.ts';
 
 /** Every campaign, in the order in which `all` runs them. */
-export const CAMPAIGNS: readonly Campaign[] = [simulation, power];
+export const CAMPAIGNS: readonly Campaign[] = [damage, simulation, power, faults];

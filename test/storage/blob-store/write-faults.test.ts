@@ -34,6 +34,26 @@ function handles(around: (write: () => Promise<void>, rows: number) => Promise<v
   return opener;
 }
 
+describe('an opening that the disk fails', () => {
+  const failing = (times: number) => {
+    let left = times;
+    const open: typeof openLevel = async (path, options) => {
+      if (left-- > 0) throw ioError;
+      return openLevel(path, options);
+    };
+    return open;
+  };
+
+  it('is tried again, and set aside only if it fails every time', async () => {
+    const path = await temporaryDirectory();
+    const store = await openStore(path, { openHandle: failing(2) });
+    await store.put('raw/a/1', pattern(9));
+    expect(store.stats().quarantined).toEqual([]);
+    const other = await openStore(await temporaryDirectory(), { openHandle: failing(3) });
+    await expect(other.put('raw/a/1', pattern(9))).rejects.toThrow(/volume_quarantined/);
+  });
+});
+
 describe('a failed write', () => {
   it('is unknown, poisons the handle, and the volume is reopened for the next', async () => {
     let fail = false;

@@ -37,9 +37,17 @@ export class AbortSlots {
     const pending = encodeSlot(name, true);
     const idle = encodeSlot(name, false);
     return {
-      mark: () => this.#file.writeAt(offset, pending),
-      clear: () => this.#file.writeAt(offset, idle),
+      mark: () => this.#write(offset, pending),
+      clear: () => this.#write(offset, idle),
     };
+  }
+
+  #write(offset: number, bytes: Uint8Array): void {
+    try {
+      this.#file.writeAt(offset, bytes);
+    } catch {
+      // The file only advises: on a full disk, say, reads go on without it.
+    }
   }
 
   /** Releases the file. */

@@ -67,6 +67,14 @@ export function isOutOfFiles(error: unknown): boolean {
   return levelCode(error) === 'EMFILE' || levelText(error).includes('Too many open files');
 }
 
+/** Whether the disk failed a call, other than for lack of space or files: damage is told by other codes. */
+export function isInputOutput(error: unknown): boolean {
+  const code = levelCode(error);
+  return (
+    (code === 'LEVEL_IO_ERROR' || code === 'EIO') && !isDiskFull(error) && !isOutOfFiles(error)
+  );
+}
+
 /** What a failed write means: `storage_full` or `write_unknown`. */
 export function writeError(what: string, error: unknown): TephraError {
   if (error instanceof TephraError) return error;

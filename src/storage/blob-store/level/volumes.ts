@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path';
-import type { Clock, Timers } from '../../../base/clock.ts';
+import { type Clock, sleep, type Timers } from '../../../base/clock.ts';
 import { TephraError } from '../../../base/errors.ts';
 import type { FileSystem } from '../../../base/file-system.ts';
 import { LIMITS } from '../../../base/limits.ts';
@@ -9,6 +9,7 @@ import { type AbortSlots, openAbortSlots } from './abort-slots.ts';
 import type { WriteCounters } from './commit-queue.ts';
 import {
   isDiskFull,
+  isInputOutput,
   isOutOfFiles,
   levelCode,
   type LevelHandle,
@@ -26,6 +27,9 @@ import { checkTables, forgetTables, recordTables } from './table-sizes.ts';
 import { VolumeEntry } from './volume-entry.ts';
 
 const IDLE_CHECK_MS = 60_000;
+/** How often a volume is opened that meets I/O errors, and the pause before the next time. */
+const OPEN_ATTEMPTS = 3;
+const OPEN_PAUSE_MS = 100;
 
 /** Whether an operation looks, writes where there is a volume, or makes one to write in. */
 export type Intent = 'read' | 'update' | 'create';
@@ -265,15 +269,29 @@ export class Volumes {
     // Opening replays the log and may abort as well.
     entry.pin();
     try {
-      await checkMarker(fs, path, marker);
-      await checkTables(fs, path);
-      const level = await this.#openTables(entry, path, options);
+      const level = await this.#persist(async () => {
+        await checkMarker(fs, path, marker);
+        await checkTables(fs, path);
+        return this.#openTables(entry, path, options);
+      });
       entry.volume = new OpenVolume(name, level, this.#counters, random, this.#degradedRoots);
       entry.usedMs = clock.monotonicMs();
     } catch (error) {
       throw this.#openError(entry, error);
     } finally {
       entry.unpin();
+    }
+  }
+
+  /** What the disk refuses once may be no damage; what it refuses time and again is set aside. */
+  async #persist<T>(open: () => Promise<T>): Promise<T> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await open();
+      } catch (error) {
+        if (attempt === OPEN_ATTEMPTS || !isInputOutput(error)) throw error;
+        await sleep(this.#options.timers, OPEN_PAUSE_MS);
+      }
     }
   }
 
