@@ -200,8 +200,8 @@ function seriesRequest(request: SelectSeriesRequest, call: CallContext): SeriesR
     groupBy: request.groupBy,
     aggregation: request.aggregation === TimeSeriesAggregationType.AVERAGE ? 'average' : 'sum',
     limit: limit === 0 ? undefined : limit,
-    callSite,
-    exemplars,
+    ...(callSite.length === 0 ? {} : { callSite }),
+    ...(exemplars ? { exemplars } : {}),
   };
 }
 

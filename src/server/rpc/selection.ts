@@ -93,10 +93,10 @@ export function narrowing(fields: NarrowingFields): Narrowing {
     throw new TephraError('invalid_argument', 'span ids and trace ids cannot be asked together');
   }
   return {
-    callSite: callSiteOf(stackTraceSelector),
-    profileIds: checkedProfileIds(profileIdSelector),
-    spanIds,
-    traceIds,
+    callSite: orAll(callSiteOf(stackTraceSelector)),
+    profileIds: orAll(checkedProfileIds(profileIdSelector)),
+    spanIds: orAll(spanIds),
+    traceIds: orAll(traceIds),
   };
 }
 
@@ -122,6 +122,11 @@ export function goPgoOf(selector: StackTraceSelector | undefined): GoPgoShape | 
   const pgo = selector?.goPgo;
   if (pgo === undefined) return undefined;
   return { keepLocations: pgo.keepLocations, aggregateCallees: pgo.aggregateCallees };
+}
+
+/** An empty list asks for everything. */
+function orAll<T>(list: readonly T[]): readonly T[] | undefined {
+  return list.length === 0 ? undefined : list;
 }
 
 function hexIds(what: string, ids: readonly string[] | undefined, digits: number): string[] {

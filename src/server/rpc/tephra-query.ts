@@ -130,7 +130,7 @@ function mergeOf(
   );
   return {
     ...merge,
-    callSite: checkedCallSite(selection.callSite),
+    ...(selection.callSite.length === 0 ? {} : { callSite: checkedCallSite(selection.callSite) }),
     maxNodes: nodeBudget(maxNodes),
     countInstants: hasMean(merge.profileType),
   };

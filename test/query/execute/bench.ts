@@ -211,7 +211,9 @@ export function readTree(bytes: Uint8Array): Stacks {
     const self = varint();
     const children = Number(varint());
     const own = isRoot ? [] : [...path, name];
-    if (self > 0n) stacks.set(JSON.stringify(own), self);
+    // What was folded may have the name of a real function.
+    const key = JSON.stringify(own);
+    if (self > 0n) stacks.set(key, (stacks.get(key) ?? 0n) + self);
     for (let i = 0; i < children; i++) node(own, false);
   };
   if (bytes.byteLength > 0) node([], true);
