@@ -61,12 +61,9 @@ export const MUTATIONS = [
     name: 'root read before the list',
     file: 'src/query/execute/day.ts',
     find: `  const listed = state.head.list(dayMs);
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
-  const { root } = await readPartition(state.store, partition);
+  const root = await readRoot(context, state, dayMs, wanted);
 `,
-    replace: `  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
-  const { root } = await readPartition(state.store, partition);
-  await Promise.resolve();
+    replace: `  const root = await readRoot(context, state, dayMs, wanted);
   const listed = state.head.list(dayMs);
 `,
   },
