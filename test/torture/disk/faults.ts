@@ -45,25 +45,23 @@ export const faults: Campaign = {
         );
         const cases = runCases(folder, shim.path, seed, long ? 24 : 2, plan);
         for await (const one of cases) {
-            if (one.fired === true) {
-              figures['faults'] = (figures['faults'] ?? 0) + 1;
-              const name = `${one.call} ${one.errno}`;
-              figures[name] = (figures[name] ?? 0) + 1;
-            } else {
-              figures['cases without'] = (figures['cases without'] ?? 0) + 1;
-            }
-            if (one.aborted === true) figures['aborts'] = (figures['aborts'] ?? 0) + 1;
-            if (one.complaints.length > 0) {
-              const text = one.complaints.join('\n  ');
-              failures.push(
-                `${replayOf('faults', seed)}: ${one.call} ${one.k} ${one.errno}\n  ${text}`,
-              );
-            }
+          if (one.fired === true) {
+            figures['faults'] = (figures['faults'] ?? 0) + 1;
+            const name = `${one.call} ${one.errno}`;
+            figures[name] = (figures[name] ?? 0) + 1;
+          } else {
+            figures['cases without'] = (figures['cases without'] ?? 0) + 1;
           }
-          if (long)
-            tell(`  ${seed} ${call}: ${figures['faults']} faults, ${failures.length} broken`);
-          if (failures.length > 40) return { figures, failures };
+          if (one.aborted === true) figures['aborts'] = (figures['aborts'] ?? 0) + 1;
+          if (one.complaints.length > 0) {
+            const text = one.complaints.join('\n  ');
+            failures.push(
+              `${replayOf('faults', seed)}: ${one.call} ${one.k} ${one.errno}\n  ${text}`,
+            );
+          }
         }
+        if (long) tell(`  ${seed}: ${figures['faults']} faults, ${failures.length} broken`);
+        if (failures.length > 40) break;
       }
       return { figures, failures };
     } finally {
