@@ -234,8 +234,9 @@ function startUpkeep(
       await directory.tend();
       failed = false;
     } catch (error) {
-      if (!failed)
+      if (!failed) {
         logger.error('the ledger is not saved and tried again', { detail: String(error) });
+      }
       failed = true;
     }
     tell();

@@ -33,7 +33,7 @@ export async function verifyDirectory(
   onProgress: (progress: VerifyProgress) => void,
 ): Promise<Verified> {
   let progress: VerifyProgress = { volumes: 0, volumesDone: 0, blobs: 0, bytes: 0 };
-  return using(path, deps, async ({ store, highWater, incarnation }) => ({
+  return using(path, deps, true, async ({ store, highWater, incarnation }) => ({
     findings: await verifyStore({
       store,
       random: deps.random,
@@ -52,7 +52,7 @@ export async function verifyDirectory(
 
 /** A blob or root of a data directory, by its key, as readable lines. Throws `not_found`. */
 export async function inspectKey(path: string, key: string, deps: OfflineDeps): Promise<string[]> {
-  return using(path, deps, async ({ store }) => {
+  return using(path, deps, false, async ({ store }) => {
     const bytes = (await store.get(key)) ?? (await store.readRoot(key))?.bytes;
     if (bytes === undefined) throw new TephraError('not_found', `${path} holds no ${key}`);
     return describe(bytes);
@@ -70,7 +70,7 @@ export async function listKeys(
   prefix: string,
   deps: OfflineDeps,
 ): Promise<readonly string[]> {
-  return using(path, deps, async ({ store }) => [
+  return using(path, deps, false, async ({ store }) => [
     ...(await store.listRoots(prefix)),
     ...(await store.list(prefix)).map(({ key }) => key),
   ]);
@@ -79,9 +79,10 @@ export async function listKeys(
 async function using<T>(
   path: string,
   deps: OfflineDeps,
+  examine: boolean,
   work: (directory: OfflineDirectory) => Promise<T>,
 ): Promise<T> {
-  const directory = await openOffline({ path, ...deps });
+  const directory = await openOffline({ path, examine, ...deps });
   try {
     return await work(directory);
   } finally {

@@ -136,13 +136,11 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       level: store,
       findings: () => [
         ...ledger.findings(),
-        ...store
-          .stats()
-          .quarantined.map(({ name, why }): Finding => ({
-            kind: 'quarantined',
-            what: name,
-            detail: why,
-          })),
+        ...store.stats().quarantined.map(({ name, why }): Finding => ({
+          kind: 'quarantined',
+          what: name,
+          detail: why,
+        })),
       ],
       async tend() {
         await ledger.save();

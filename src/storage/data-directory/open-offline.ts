@@ -18,6 +18,8 @@ export interface OfflineOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly suspectCheck?: SuspectCheck;
+  /** Has a child process read each volume first, because a damaged one can end the process. */
+  readonly examine?: boolean;
 }
 
 /** A data directory that is looked at, and not served. Must be closed. */
@@ -32,8 +34,8 @@ export interface OfflineDirectory {
 
 /**
  * Opens an existing data directory to look at it: nobody else may have it open, and nothing of ours is
- * written (LevelDB turns the log of a volume into a table when it opens it). Each volume is read by a
- * child process first, because a damaged one can end the process. Throws as `openDataDirectory` does.
+ * written (LevelDB turns the log of a volume into a table when it opens it). Throws as
+ * `openDataDirectory` does.
  */
 export async function openOffline(options: OfflineOptions): Promise<OfflineDirectory> {
   const { fs, clock, timers, random, suspectCheck } = options;
@@ -57,7 +59,7 @@ export async function openOffline(options: OfflineOptions): Promise<OfflineDirec
       clock,
       timers,
       random,
-      suspectAll: true,
+      suspectAll: options.examine === true,
       ...(suspectCheck === undefined ? {} : { suspectCheck }),
     });
     return {

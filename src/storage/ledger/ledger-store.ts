@@ -150,7 +150,7 @@ export class LedgerStore implements BlobStore {
         writer.volumes.delete(volume);
       }
     }
-    for (const name of [...this.#roots.keys()]) {
+    for (const name of this.#roots.keys()) {
       if (name.startsWith(`${volume}/`)) this.#roots.delete(name);
     }
     this.#changed = true;

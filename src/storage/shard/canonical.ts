@@ -266,8 +266,8 @@ export class CanonicalDictionaries {
   /** Rejects with `read_restarted` unless the present root names the segment too. */
   async #expectLost(dayMs: number, id: string): Promise<void> {
     const of = { store: this.#store, shard: this.#shard, shardCount: this.#shardCount };
-    if (await stillNames(of, dayMs, ({ segments }) => segments.some((one) => one.id === id)))
-      return;
+    const isNamed = (root: PartitionRoot): boolean => root.segments.some((one) => one.id === id);
+    if (await stillNames(of, dayMs, isNamed)) return;
     throw new TephraError('read_restarted', `segment ${id} was removed while it was read`);
   }
 }

@@ -69,7 +69,8 @@ export function startScrub(options: ScrubOptions): Scrub {
     counts.rounds++;
   };
   const run = async (): Promise<void> => {
-    while (!stopped) {
+    for (;;) {
+      if (stopped) return;
       await rest(REST_MS);
       if (stopped) return;
       // A full disk, a store that closes: the next round looks again.

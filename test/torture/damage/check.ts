@@ -102,7 +102,12 @@ async function verify(
 ): Promise<Finding[]> {
   const clock = { nowMs: () => OPEN_MS, monotonicMs: () => performance.now() };
   const deps = { clock, timers: systemTimers, random: systemRandom, fs: unsynced };
-  const directory = await openOffline({ path, ...deps, ...options });
+  const directory = await openOffline({
+    path,
+    examine: !('suspectCheck' in options),
+    ...deps,
+    ...options,
+  });
   try {
     return await verifyStore({
       store: directory.store,
