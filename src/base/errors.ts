@@ -86,6 +86,7 @@ export const ERRORS = {
   sample_labels_limit: tooBig('a sample has more labels than the limit'),
   decompressed_size: tooBig('the decompressed profile is larger than the limit'),
   body_size_limit: tooBig('the request body is larger than the limit'),
+  tiny_pieces: invalid('the body comes in too many tiny pieces'),
   header_too_large: invalid('the headers are more or larger than the limit', 431),
   url_too_long: invalid('the URL is longer than the limit', 414),
   too_many_parameters: invalid('the URL has more query parameters than the limit'),

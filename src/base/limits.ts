@@ -147,6 +147,13 @@ export const LIMITS = {
   /** An answer must be taken within this time and what its bytes need at the rate below. */
   answerGraceMs: 30_000,
   answerBytesPerSecondMin: 64 * KIB,
+  /** Of these, those of one address: one that does not read must not keep the others from asking ... */
+  answerBytesPerAddressMax: 64 * MIB,
+  /** ... and queries of one address that run, wait, or are not taken yet. */
+  queriesPerAddressMax: 32,
+  /** A body may come in so many pieces; beyond, they must have so many bytes on average. */
+  tinyPiecesMax: 4_096,
+  pieceBytesMin: 64,
   /** Answers smaller than this are not worth compressing. */
   compressBytesMin: 1 * KIB,
   /** Bytes of a refused body that are read and dropped, so that the client sees the answer. */
@@ -154,6 +161,9 @@ export const LIMITS = {
   queryParametersMax: 100,
   /** Open streams of one HTTP/2 connection. */
   streamsPerConnectionMax: 100,
+  /** Open streams of all connections (each costs about 10 KiB), and of those of one address. */
+  streamsMax: 4_096,
+  streamsPerAddressMax: 2_048,
   queryReadRepeatsMax: 3,
   /** Queries that run at once; the others wait. */
   queriesAtOnce: 4,

@@ -1,18 +1,19 @@
 import type { ServerResponse } from 'node:http';
 import type { Timers } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Credits, Hold } from './credits.ts';
+import type { AnswerBudget } from './answer-budget.ts';
+import type { Hold } from './credits.ts';
 
 /** What holding answers needs. */
 export interface AnswerDeps {
   /** Bytes of answers that clients have not taken. */
-  readonly answers: Credits;
+  readonly answers: AnswerBudget;
   readonly timers: Timers;
 }
 
 /** The bytes of one answer, counted from when they are ready until the client has taken them. */
 export interface HeldAnswer {
-  /** Waits until there is room for another answer. Throws `overloaded`. */
+  /** Waits until there is room for another answer. Throws as {@link AnswerBudget.acquire} does. */
   room(): Promise<void>;
   /** The same body, counted; each chunk has a time in which it must be taken. */
   counted(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
@@ -45,7 +46,7 @@ export function holdAnswer(response: ServerResponse, deps: AnswerDeps): HeldAnsw
   }
   return {
     async room() {
-      hold = await deps.answers.acquire(0);
+      hold = await deps.answers.acquire(response.req.socket.remoteAddress ?? '');
       if (closed) hold.release();
     },
     counted: each,

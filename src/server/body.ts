@@ -4,18 +4,19 @@ import { gunzip, inflate } from 'node:zlib';
 import type { Timers } from '../base/clock.ts';
 import { isErrno, isErrorLike, TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Credits, Hold } from './credits.ts';
+import type { AddressCredits, CreditSource } from './address-credits.ts';
+import type { Hold } from './credits.ts';
 
 const gunzipAsync = promisify(gunzip);
 const inflateAsync = promisify(inflate);
 
 /** A request that can be read: HTTP/1.1, or HTTP/2 through Node's compatibility layer. */
-export type BodySource = Pick<IncomingMessage, 'headers' | 'iterator' | 'destroy'>;
+export type BodySource = Pick<IncomingMessage, 'headers' | 'iterator' | 'destroy' | 'socket'>;
 
 /** How bodies are read. */
 export interface BodyRules {
   readonly bodyBytesMax: number;
-  readonly credits: Credits;
+  readonly credits: AddressCredits;
   readonly timers: Timers;
   /** From the headers to the last byte. */
   readonly requestTimeoutMs: number;
@@ -25,6 +26,8 @@ export interface BodyRules {
 export interface HeldBody {
   readonly bytes: Uint8Array;
   readonly hold: Hold;
+  /** Where more of them come from. */
+  readonly credits: CreditSource;
 }
 
 /**
@@ -33,7 +36,8 @@ export interface HeldBody {
  * `request_timeout`, and `canceled` if the client leaves.
  */
 export async function readBody(request: BodySource, rules: BodyRules): Promise<HeldBody> {
-  const { bodyBytesMax, credits, timers, requestTimeoutMs } = rules;
+  const { bodyBytesMax, timers, requestTimeoutMs } = rules;
+  const credits = rules.credits.of(request.socket.remoteAddress);
   const stated = Number(request.headers['content-length'] ?? Number.NaN);
   if (stated > bodyBytesMax) throw tooLarge(`${stated} bytes`, bodyBytesMax);
   const hold = await credits.acquire(Number.isNaN(stated) ? LIMITS.unsizedRequestBytes : stated);
@@ -49,7 +53,7 @@ export async function readBody(request: BodySource, rules: BodyRules): Promise<H
   try {
     const bytes = await Promise.race([collect(request, bodyBytesMax), late]);
     hold.resize(bytes.byteLength);
-    return { bytes, hold };
+    return { bytes, hold, credits };
   } catch (error) {
     hold.release();
     if (isErrno(error, 'ECONNRESET') || isErrno(error, 'ERR_STREAM_PREMATURE_CLOSE')) {
@@ -66,9 +70,26 @@ async function collect(request: BodySource, limitBytes: number): Promise<Uint8Ar
   // The default would destroy the socket when reading ends early, and the answer with it.
   for await (const chunk of request.iterator({ destroyOnReturn: false })) {
     parts.add(chunk as Uint8Array);
+    if (areTooTiny(parts.count, parts.size)) {
+      // The next ones cost as much, read or not.
+      endConnection(request);
+      const found = `${parts.count} pieces with ${parts.size} bytes`;
+      throw new TephraError('tiny_pieces', found);
+    }
     if (parts.size > limitBytes) throw tooLarge(`more than ${limitBytes} bytes`, limitBytes);
   }
   return parts.join();
+}
+
+/** Whether so many pieces with so many bytes are an attack on our time rather than a body. */
+export function areTooTiny(pieces: number, bytes: number): boolean {
+  return pieces > LIMITS.tinyPiecesMax && bytes < pieces * LIMITS.pieceBytesMin;
+}
+
+function endConnection(request: BodySource): void {
+  const { stream } = request as { stream?: { session?: { destroy(): void } } };
+  if (stream?.session === undefined) request.destroy();
+  else stream.session.destroy();
 }
 
 /** Bytes below which a chunk is copied beside the one before it. */
@@ -84,8 +105,10 @@ class Parts {
   #page = new Uint8Array(0);
   #used = 0;
   size = 0;
+  count = 0;
 
   add(chunk: Uint8Array): void {
+    this.count++;
     this.size += chunk.byteLength;
     if (chunk.byteLength >= SMALL_BYTES) {
       this.#closePage();
@@ -124,16 +147,16 @@ export type Encoding = 'gzip' | 'deflate';
 export async function inflateHeld(
   body: HeldBody,
   encoding: Encoding,
-  rules: Pick<BodyRules, 'bodyBytesMax' | 'credits'>,
+  bodyBytesMax: number,
 ): Promise<HeldBody> {
-  const { bodyBytesMax, credits } = rules;
+  const { credits } = body;
   body.hold.release();
   for (const limit of [Math.min(bodyBytesMax, likelyBytes(body.bytes, encoding)), bodyBytesMax]) {
     const hold = await credits.acquire(limit);
     try {
       const bytes = await inflateBody(body.bytes, limit, encoding);
       hold.resize(bytes.byteLength);
-      return { bytes, hold };
+      return { bytes, hold, credits };
     } catch (thrown) {
       hold.release();
       // Several members, or a sender that lies about the size: again, with all that is allowed.

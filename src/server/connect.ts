@@ -16,9 +16,10 @@ import {
 } from '@connectrpc/connect-node';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
 import { holdAnswer } from './answer.ts';
 import { discardBody, readBody, type BodyRules } from './body.ts';
-import type { Credits, Hold } from './credits.ts';
+import type { Hold } from './credits.ts';
 import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type Reply, type RpcMethod } from './rpc/method.ts';
 import { callContext, observed, runMethod, runStream, type RunDeps } from './rpc/run.ts';
@@ -36,8 +37,7 @@ import { connectHttpStatus, toConnectError } from './status.ts';
 /** What Connect needs to serve. */
 export interface ConnectDeps extends RunDeps, BodyRules {
   readonly methods: readonly AnyRpc[];
-  /** Bytes of answers that clients have not taken. */
-  readonly answers: Credits;
+  readonly answers: AnswerBudget;
 }
 
 /** Serves the request if its path is that of a method; returns false if it is not. */
@@ -141,7 +141,7 @@ async function serve(
   let result: UniversalServerResponse;
   const held = holdAnswer(response, deps);
   try {
-    if (method.name !== PUSH) await held.room();
+    if (!hasTinyAnswer(method.name)) await held.room();
     result = await invoke(request, response, method, handler, deps);
   } catch (thrown) {
     const error = TephraError.from(thrown);
@@ -216,7 +216,7 @@ async function readRequest(
   try {
     const read = await readBody(request, deps);
     const encoding = header.get(format.encodingHeader) ?? '';
-    const message = await messageOf(read, format, encoding, deps);
+    const message = await messageOf(read, format, encoding, deps.bodyBytesMax);
     ({ hold } = message);
     const { bytes } = message;
     if (format.json) {

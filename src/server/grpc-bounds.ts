@@ -8,25 +8,23 @@ import {
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { AddressCredits } from './address-credits.ts';
+import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
 import { inflateHeld, type HeldBody } from './body.ts';
-import type { Credits, Hold } from './credits.ts';
+import type { Hold } from './credits.ts';
 import { CompressedMessage } from './grpc-patch.ts';
 import { errorHeaders, publicMessage, statusNumber } from './status.ts';
 
 /** What bounds calls. */
 export interface BoundsDeps {
   /** Bytes of requests in flight. */
-  readonly credits: Credits;
-  /** Bytes of answers that clients have not taken. */
-  readonly answers: Credits;
+  readonly credits: AddressCredits;
+  readonly answers: AnswerBudget;
   readonly timers: Timers;
   readonly bodyBytesMax: number;
   /** From the headers to the whole message. */
   readonly requestTimeoutMs: number;
 }
-
-/** Pushes have no answer worth counting, and must not wait for those who do not read theirs. */
-const PUSH = '/push.v1.PusherService/Push';
 
 /**
  * Takes credits at the metadata, before a byte of the message is read; inflates the message within
@@ -34,6 +32,8 @@ const PUSH = '/push.v1.PusherService/Push';
  */
 export function boundCalls(deps: BoundsDeps): ServerInterceptor {
   return (method, call) => {
+    const address = call.getPeer().replace(/:\d+$/, '');
+    const credits = deps.credits.of(address);
     const holds: Hold[] = [];
     let asked: Hold | undefined;
     let answered: Hold | undefined;
@@ -52,11 +52,11 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
       call.sendStatus({ code: statusNumber(error), details: publicMessage(error), metadata });
     };
     const admit = async (): Promise<void> => {
-      if (method.path !== PUSH) {
-        answered = await deps.answers.acquire(0);
+      if (!hasTinyAnswer(method.path.slice(1))) {
+        answered = await deps.answers.acquire(address);
         holds.push(answered);
       }
-      asked = await deps.credits.acquire(LIMITS.unsizedRequestBytes);
+      asked = await credits.acquire(LIMITS.unsizedRequestBytes);
       holds.push(asked);
       if (over) release();
     };
@@ -67,7 +67,7 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
         const found = JSON.stringify(encoding.slice(0, 32));
         throw new TephraError('unsupported_encoding', `${found}; gzip and deflate are read`);
       }
-      return inflateHeld({ bytes, hold }, encoding, deps);
+      return inflateHeld({ bytes, hold, credits }, encoding, deps.bodyBytesMax);
     };
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {

@@ -12,8 +12,9 @@ import type { Message } from '@bufbuild/protobuf';
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { AddressCredits } from './address-credits.ts';
+import type { AnswerBudget } from './answer-budget.ts';
 import { tooLarge } from './body.ts';
-import type { Credits } from './credits.ts';
 import { boundCalls } from './grpc-bounds.ts';
 import { addReflection } from './reflection.ts';
 import { replyBytes, replyNotes } from './rpc/encoded.ts';
@@ -25,8 +26,8 @@ import { errorHeaders, publicMessage, statusNumber } from './status.ts';
 /** What gRPC needs to serve. */
 export interface GrpcDeps extends RunDeps {
   readonly methods: readonly AnyRpc[];
-  readonly credits: Credits;
-  readonly answers: Credits;
+  readonly credits: AddressCredits;
+  readonly answers: AnswerBudget;
   readonly timers: Timers;
   readonly bodyBytesMax: number;
   readonly requestTimeoutMs: number;

@@ -9,6 +9,7 @@ import type { Server } from '@grpc/grpc-js';
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { areTooTiny } from './body.ts';
 import { statusNumber } from './status.ts';
 
 /** What streams are dispatched with. */
@@ -51,9 +52,15 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     for (const listener of toGrpc) server.on('stream', listener as never);
     return false;
   }
+  const streams = new StreamCount();
   const dispatch: StreamListener = (stream, headers, flags, rawHeaders) => {
     // A reset must not become an unhandled 'error' event.
     stream.on('error', () => {});
+    if (!streams.admit(stream)) {
+      // Clients know from this code that nothing was done and that they may send it again.
+      stream.close(constants.NGHTTP2_REFUSED_STREAM);
+      return;
+    }
     if (!options.longPaths.has(headers[':path'] ?? '')) boundTime(stream, options.timers);
     const isForGrpc = isGrpc(headers['content-type']);
     const excess = isForGrpc ? headerExcess(rawHeaders) : undefined;
@@ -63,9 +70,31 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     }
     const listeners = isForGrpc ? toGrpc : toHandler;
     for (const listener of listeners) listener.call(server, stream, headers, flags, rawHeaders);
+    if (isForGrpc) refuseTinyFrames(stream);
   };
   server.on('stream', dispatch as never);
   return true;
+}
+
+/** Counts open streams: an idle one costs memory that no other limit sees. */
+class StreamCount {
+  readonly #byAddress = new Map<string, number>();
+  #open = 0;
+
+  admit(stream: ServerHttp2Stream): boolean {
+    const address = stream.session?.socket?.remoteAddress ?? '';
+    const own = this.#byAddress.get(address) ?? 0;
+    if (this.#open >= LIMITS.streamsMax || own >= LIMITS.streamsPerAddressMax) return false;
+    this.#open++;
+    this.#byAddress.set(address, own + 1);
+    stream.once('close', () => {
+      this.#open--;
+      const left = (this.#byAddress.get(address) ?? 1) - 1;
+      if (left === 0) this.#byAddress.delete(address);
+      else this.#byAddress.set(address, left);
+    });
+    return true;
+  }
 }
 
 /** Why the headers are too many or too large, undefined if they are not. */
@@ -84,6 +113,20 @@ function boundTime(stream: ServerHttp2Stream, timers: Timers): void {
   const end = (): void => stream.close(constants.NGHTTP2_CANCEL);
   stream.setTimeout(LIMITS.streamStallMs, end);
   stream.once('close', timers.after(LIMITS.streamLifeMs, end));
+}
+
+/**
+ * Ends the connection of a sender that cuts messages into tiny frames: the frames to come would cost
+ * as much on any stream. To be called after the library has paused the stream, or it would flow.
+ */
+function refuseTinyFrames(stream: ServerHttp2Stream): void {
+  let frames = 0;
+  let bytes = 0;
+  stream.on('data', (chunk: Uint8Array) => {
+    frames++;
+    bytes += chunk.byteLength;
+    if (areTooTiny(frames, bytes)) stream.session?.destroy();
+  });
 }
 
 function refuseGrpc(stream: ServerHttp2Stream, error: TephraError): void {

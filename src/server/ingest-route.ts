@@ -58,7 +58,9 @@ async function readIngestBody(request: IncomingMessage, rules: BodyRules): Promi
     throw new TephraError('unsupported_encoding', `${found}; gzip, deflate and identity are read`);
   }
   const body = await readBody(request, rules);
-  return encoding === 'gzip' || encoding === 'deflate' ? inflateHeld(body, encoding, rules) : body;
+  return encoding === 'gzip' || encoding === 'deflate'
+    ? inflateHeld(body, encoding, rules.bodyBytesMax)
+    : body;
 }
 
 function ingestItem(

@@ -2,7 +2,7 @@ import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { fromBinary } from '@bufbuild/protobuf';
 import { isErrorLike, TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { inflateHeld, type BodyRules, type HeldBody } from './body.ts';
+import { inflateHeld, type HeldBody } from './body.ts';
 
 /** How a content type lays out a request. */
 export interface RpcFormat {
@@ -51,17 +51,17 @@ export async function messageOf(
   body: HeldBody,
   format: RpcFormat,
   encoding: string,
-  rules: BodyRules,
+  bodyBytesMax: number,
 ): Promise<HeldBody> {
   try {
     const framed = format.enveloped ? unframe(body.bytes) : { message: body.bytes, flag: true };
-    const message = { bytes: framed.message, hold: body.hold };
+    const message = { ...body, bytes: framed.message };
     if (!framed.flag || encoding === '' || encoding === 'identity') return message;
     if (encoding !== 'gzip') {
       const found = JSON.stringify(encoding.slice(0, 32));
       throw new TephraError('unsupported_encoding', `${found}; gzip and identity are read`);
     }
-    return await inflateHeld(message, encoding, rules);
+    return await inflateHeld(message, encoding, bodyBytesMax);
   } catch (thrown) {
     body.hold.release();
     throw thrown;

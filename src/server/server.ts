@@ -6,6 +6,8 @@ import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import type { Engine } from '../shards/engine.ts';
 import type { AdmissionLimits } from './admission.ts';
+import { AddressCredits } from './address-credits.ts';
+import { AnswerBudget } from './answer-budget.ts';
 import { createConnectHandler, type ConnectDeps } from './connect.ts';
 import { applyCors } from './cors.ts';
 import { Credits } from './credits.ts';
@@ -25,6 +27,9 @@ import { sendError } from './send-error.ts';
 
 /** Longest delay that a timer of Node can have; longer ones would fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
+
+/** Of the bytes in flight, what one address may hold: the rest is left to the others. */
+const ADDRESS_SHARE = 0.75;
 
 /** What a server is made of. */
 export interface ServerOptions {
@@ -79,17 +84,26 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const bodyBytesMax = options.bodyBytesMax ?? LIMITS.bodyBytesMax;
   const waitMs = options.inFlightWaitMs ?? LIMITS.inFlightWaitMs;
   const times: PortTimes = { ...LIMITS, ...options.times };
-  const credits = new Credits({
-    limitBytes: options.inFlightBytesMax ?? LIMITS.inFlightBytes,
+  const inFlightBytes = options.inFlightBytesMax ?? LIMITS.inFlightBytes;
+  const inFlight = new Credits({
+    limitBytes: inFlightBytes,
     waitMs,
     timers,
     onChange: (bytes) => metrics.inFlightBytes.set(bytes),
   });
-  const answers = new Credits({
+  const credits = new AddressCredits(
+    inFlight,
+    () => new Credits({ limitBytes: inFlightBytes * ADDRESS_SHARE, waitMs, timers }),
+  );
+  const answerBytes = new Credits({
     limitBytes: options.answerBytesMax ?? LIMITS.answerBytes,
     waitMs,
     timers,
     onChange: (bytes) => metrics.answerBytes.set(bytes),
+  });
+  const answers = new AnswerBudget(answerBytes, {
+    bytesMax: LIMITS.answerBytesPerAddressMax,
+    callsMax: LIMITS.queriesPerAddressMax,
   });
   const readiness = new Readiness();
   const methods = rpcMethods(engine, metrics, readiness);
