@@ -206,7 +206,22 @@ export class ShardIngest {
     const markers = volumes
       .filter((volume) => !Number.isNaN(parsePeriodName(volume.slice('raw/'.length))))
       .map((volume) => markerKey(volume, hourMs, hex(identity)));
-    const found = await this.#state.store.hasMarkers(markers);
-    return found.includes(true);
+    try {
+      return (await this.#state.store.hasMarkers(markers)).includes(true);
+    } catch (thrown) {
+      if (TephraError.from(thrown).reason !== 'volume_quarantined') throw thrown;
+    }
+    // What is set aside is not served either: it must not keep the others from taking pushes.
+    for (const marker of markers) if (await this.#hasMarker(marker)) return true;
+    return false;
+  }
+
+  async #hasMarker(marker: string): Promise<boolean> {
+    try {
+      return (await this.#state.store.hasMarkers([marker]))[0] ?? false;
+    } catch (thrown) {
+      if (TephraError.from(thrown).reason === 'volume_quarantined') return false;
+      throw thrown;
+    }
   }
 }
