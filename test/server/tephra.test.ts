@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
 import {
   IngestService,
@@ -272,5 +274,24 @@ describe('POST /ingest with sample_type_config', () => {
       code: 'invalid_argument',
       message: expect.stringContaining('sample_type_config'),
     });
+  });
+});
+
+describe('a stream of nodes', () => {
+  const transports = [
+    ['Connect', () => createConnectTransport({ baseUrl: url, httpVersion: '1.1' })],
+    ['gRPC', () => createGrpcTransport({ baseUrl: url })],
+  ] as const;
+
+  test.each(transports)('comes over %s', async (_, transport) => {
+    const client = createClient(QueryService, transport());
+    const self: bigint[] = [];
+    let nodeCount = 0;
+    for await (const chunk of client.mergeStream({ selection: SELECTION })) {
+      nodeCount ||= chunk.nodeCount;
+      self.push(...chunk.self);
+    }
+    expect(self).toHaveLength(nodeCount);
+    expect(self.reduce((sum, value) => sum + value, 0n)).toBe(17n);
   });
 });

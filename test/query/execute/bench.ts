@@ -67,7 +67,7 @@ export function itemOf(pushed: Pushed, arrivalMs: number): PushItem {
     surface: 'push',
     arrivalMs,
     payload: encodePprof({
-      sampleTypes: [type as [string, string]],
+      sampleTypes: [type],
       periodType: ['cpu', 'nanoseconds'],
       period: 1n,
       timeNanos: BigInt(pushed.startMs) * 1_000_000n,
