@@ -2,8 +2,9 @@ import type { Campaign } from './campaign.ts';
 import { damage } from './damage/campaign.ts';
 import { kill } from './kill/campaign.ts';
 import { faults } from './disk/faults.ts';
+import { planted } from './planted/campaign.ts';
 import { power } from './disk/power.ts';
 import { simulation } from './simulation/campaign.ts';
 
 /** Every campaign, in the order in which `all` runs them. */
-export const CAMPAIGNS: readonly Campaign[] = [damage, simulation, kill, power, faults];
+export const CAMPAIGNS: readonly Campaign[] = [damage, simulation, kill, power, faults, planted];

@@ -1,5 +1,5 @@
 /** Opens a damaged directory as `verify` and as the server would, and compares with the model. */
-import { systemTimers } from '../../../src/base/clock.ts';
+import { holdingTimers } from '../../../src/base/clock.ts';
 import { TephraError } from '../../../src/base/errors.ts';
 import { systemRandom } from '../../../src/base/random.ts';
 import { dayName } from '../../../src/base/time.ts';
@@ -101,7 +101,7 @@ async function verify(
   options: { suspectCheck?: () => Promise<'sound'> },
 ): Promise<Finding[]> {
   const clock = { nowMs: () => OPEN_MS, monotonicMs: () => performance.now() };
-  const deps = { clock, timers: systemTimers, random: systemRandom, fs: unsynced };
+  const deps = { clock, timers: holdingTimers, random: systemRandom, fs: unsynced };
   const directory = await openOffline({
     path,
     examine: !('suspectCheck' in options),

@@ -1,6 +1,6 @@
 /** A data directory with everything in it that can be damaged, and what it must answer. */
 import { fromBinary } from '@bufbuild/protobuf';
-import { systemTimers } from '../../../src/base/clock.ts';
+import { holdingTimers } from '../../../src/base/clock.ts';
 import { systemFileSystem } from '../../../src/base/file-system.ts';
 import { hex } from '../../../src/base/bytes.ts';
 import { systemRandom } from '../../../src/base/random.ts';
@@ -48,7 +48,7 @@ export class Opened {
 
   static async open(path: string, now: () => number): Promise<Opened> {
     const clock = { nowMs: now, monotonicMs: () => performance.now() };
-    const deps = { clock, timers: systemTimers, random: systemRandom };
+    const deps = { clock, timers: holdingTimers, random: systemRandom };
     const directory = await openDataDirectory({
       path,
       fs: unsynced,

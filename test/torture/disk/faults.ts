@@ -45,7 +45,7 @@ export const faults: Campaign = {
         );
         const cases = runCases(folder, shim.path, seed, long ? 24 : 2, plan);
         for await (const one of cases) {
-          if (one.fired === true) {
+          if (one.fired) {
             figures['faults'] = (figures['faults'] ?? 0) + 1;
             const name = `${one.call} ${one.errno}`;
             figures[name] = (figures[name] ?? 0) + 1;

@@ -178,7 +178,7 @@ function contentOf({ data, size, durable }: Inode, dice: Dice | undefined): Buff
 }
 
 function rename(names: Map<string, Inode>, from: string, to: string): void {
-  for (const [path, inode] of [...names]) {
+  for (const [path, inode] of names) {
     if (path !== from && !path.startsWith(`${from}/`)) continue;
     names.delete(path);
     names.set(to + path.slice(from.length), inode);

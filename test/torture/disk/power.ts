@@ -29,7 +29,7 @@ export const power: Campaign = {
         const steps = long ? 120 : 40;
         const journal = await record(folder, shim.path, seed, steps, 'synced', failures);
         // A short form looks at some of the cuts, another seed at others.
-        const cuts = await cut(folder, journal, seed, long ? 1 : 8);
+        const cuts = await cut(folder, journal, seed, long ? 1 : 12);
         for (const text of cuts.broken) failures.push(`${replayOf('power', seed)}\n${text}`);
         figures.syncs += cuts.syncs;
         figures.cuts += cuts.cuts;

@@ -164,8 +164,9 @@ export function complaintsOf(answer: Map<string, bigint>, book: Book, must: Set<
     if (value !== 1n) complaints.push(`${name} counts ${value} times`);
     shared.set(`s_${id % 5}`, (shared.get(`s_${id % 5}`) ?? 0n) + BigInt(1 + (id % 7)));
   }
-  for (const id of must)
+  for (const id of must) {
     if (!counted.has(id)) complaints.push(`m_${id} was acknowledged and is lost`);
+  }
   for (let i = 0; i < 5; i++) {
     const [found, expected] = [answer.get(`s_${i}`) ?? 0n, shared.get(`s_${i}`) ?? 0n];
     if (found !== expected) complaints.push(`s_${i} is ${found}, not ${expected}`);
@@ -286,8 +287,8 @@ async function persist<T>(what: string, hooks: WorkloadHooks, run: () => Promise
       hooks.note?.(`${what}: ${message}`);
       if (attempt >= 20) throw error;
       // A start that is refused is tried again by whoever minds the service.
-      if (what !== 'open' && !ERRORS[reason].retry)
-        hooks.complain(`${what} failed for good: ${message}`);
+      const isFinal = what !== 'open' && !ERRORS[reason].retry;
+      if (isFinal) hooks.complain(`${what} failed for good: ${message}`);
       await pauseMs(4);
     }
   }

@@ -116,11 +116,11 @@ class Directory {
   async #life(workers: string, step: string): Promise<void> {
     const server = await this.#start(workers, step);
     if (server === undefined) return this.#killed(step);
-    let over = false;
-    const gone = server.exit.then(() => (over = true));
+    const life = { over: false };
+    const gone = server.exit.then(() => (life.over = true));
     const untilOver = async (work: () => Promise<void>): Promise<void> => {
       // The process ends in between: then the answers that are out fail, and that is all.
-      while (!over) await work().catch((error: unknown) => this.#unlessGone(error));
+      while (!life.over) await work().catch((error: unknown) => this.#unlessGone(error));
     };
     let asked = false;
     const clients = Array.from({ length: CLIENTS }, () =>

@@ -8,7 +8,7 @@ const FAILURES_MAX = 10;
 export const simulation: Campaign = {
   name: 'simulation',
   what: 'seeded order of every store operation, timer and fault; an oracle after each answer',
-  short: { from: 1, to: 400 },
+  short: { from: 1, to: 250 },
   long: { from: 1, to: 100_000 },
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { histories: 0 };

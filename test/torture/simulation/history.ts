@@ -409,8 +409,9 @@ class Simulation {
         const sent = this.#sent[Number(id)];
         const whole = this.#sent.length > 0 && sent !== undefined;
         if (!whole || !isAsked(sent)) throw new Error(`${name} is not in ${show(range, service)}`);
-        if (value !== 1)
-          throw new Error(`${name} counts ${value} times in ${show(range, service)}`);
+        const isOnce = value === 1;
+        const told = `${name} counts ${value} times in ${show(range, service)}`;
+        if (!isOnce) throw new Error(told);
         counted.add(sent);
         sent.seen = true;
         shared.set(`s_${sent.shared}`, (shared.get(`s_${sent.shared}`) ?? 0) + sent.weight);

@@ -1,0 +1,104 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { seedsOf, type Campaign } from '../campaign.ts';
+import { BUGS, type Bug } from './list.ts';
+
+const ROOT = join(import.meta.dirname, '../../..');
+/** Who looks for the bugs, the quickest first. `kill` needs a compiler and is left out. */
+const SEEKERS = ['simulation', 'power', 'damage', 'faults'] as const;
+const PATIENCE_MS = 240_000;
+/** What the short forms have to find. */
+const SHORT_FINDS_MIN = 12;
+
+/** The campaigns under fire: each bug is planted in a copy of the product, and has to be found. */
+export const planted: Campaign = {
+  name: 'planted',
+  what: 'plants one bug at a time (seeds are their numbers); says which campaign finds it',
+  short: { from: 1, to: BUGS.length },
+  long: { from: 1, to: BUGS.length },
+  async run({ seeds, long, tell }) {
+    const figures: Record<string, number> = { bugs: 0, found: 0 };
+    const failures: string[] = [];
+    const copy = mkdtempSync(join(tmpdir(), 'tephra-planted-'));
+    try {
+      for (const name of ['src', 'test', 'package.json']) {
+        cpSync(join(ROOT, name), join(copy, name), { recursive: true });
+      }
+      symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
+      const missed: string[] = [];
+      const seekers: string[] = [];
+      for (const seeker of SEEKERS) {
+        if (breaks(copy, seeker, [])) failures.push(`${seeker} is broken without a planted bug`);
+        else seekers.push(seeker);
+      }
+      for (const number of seedsOf(seeds)) {
+        const bug = BUGS[number - 1];
+        if (bug === undefined) break;
+        figures['bugs'] = (figures['bugs'] ?? 0) + 1;
+        const finder = find(copy, bug, seekers, long);
+        const title = `${number} ${bug.site}: ${bug.mistake}`;
+        tell(`  ${title}: ${finder ?? 'NOT FOUND'}`);
+        if (finder === undefined) missed.push(title);
+        else if (finder === 'gone') failures.push(`${title}: ${bug.file} does not hold it once`);
+        else {
+          figures['found'] = (figures['found'] ?? 0) + 1;
+          figures[`by ${finder}`] = (figures[`by ${finder}`] ?? 0) + 1;
+        }
+      }
+      const all = figures['bugs'] === BUGS.length;
+      if (long) failures.push(...missed.map((title) => `${title}: not found`));
+      else if (all && (figures['found'] ?? 0) < SHORT_FINDS_MIN) {
+        failures.push(`the short forms find ${figures['found']}, not ${SHORT_FINDS_MIN}`);
+      }
+      return { figures, failures };
+    } finally {
+      rmSync(copy, { recursive: true, force: true });
+    }
+  },
+};
+
+/** The first campaign that breaks, undefined if none does, `gone` where the bug no longer applies. */
+function find(
+  copy: string,
+  bug: Bug,
+  seekers: readonly string[],
+  long: boolean,
+): string | undefined {
+  const path = join(copy, bug.file);
+  const source = readFileSync(path, 'utf8');
+  if (source.split(bug.find).length !== 2) return 'gone';
+  writeFileSync(
+    path,
+    source.replace(bug.find, () => bug.replace),
+  );
+  try {
+    for (const seeker of seekers) if (breaks(copy, seeker, [])) return seeker;
+    if (!long) return undefined;
+    // The long form in its measure: ten times the seeds of the short one.
+    if (breaks(copy, 'simulation', ['--seeds', '401..6000'])) return 'simulation (long)';
+    if (breaks(copy, 'power', ['--seeds', '2..6'])) return 'power (long)';
+    if (breaks(copy, 'faults', ['--seeds', '2..6'])) return 'faults (long)';
+    return undefined;
+  } finally {
+    writeFileSync(path, source);
+  }
+}
+
+function breaks(copy: string, campaign: string, flags: readonly string[]): boolean {
+  const run = spawnSync(
+    process.execPath,
+    [
+      '--disable-warning=ExperimentalWarning',
+      '--import',
+      './test/support/typescript.mjs',
+      'test/torture/main.ts',
+      campaign,
+      ...flags,
+    ],
+    { cwd: copy, encoding: 'utf8', timeout: PATIENCE_MS },
+  );
+  if (run.status === 2) throw new Error(`${campaign} does not run:\n${run.stdout}`);
+  return run.status !== 0;
+}
