@@ -52,7 +52,7 @@ export interface BackendOptions {
 }
 
 /** Short waits end at the next turn, long ones never: time is the history's. */
-export const quickTimers: Timers = {
+const quickTimers: Timers = {
   after(delayMs, callback) {
     if (delayMs > 1_000) return () => {};
     const immediate = setImmediate(callback);

@@ -5,17 +5,17 @@
 import type { PushOutcome } from '../../src/ingest/push.ts';
 import { ERRORS, isErrorLike } from '../../src/base/errors.ts';
 import type { ShardedEngine } from '../../src/shards/sharded-engine.ts';
-import { readDiff, readFlameGraph, readPprof } from './answers.ts';
 import { LevelBackend, MemoryBackend, type Backend, type BackendOptions } from './backend.ts';
 import { Dice } from './dice.ts';
-import { makeMatchers, PROFILE_TYPES, PushMaker, TENANTS, type SentPush } from './generate.ts';
-import { Reference, selectorText, type ModelLabels, type ModelMerge } from './reference.ts';
+import { differs } from './difference.ts';
+import { PushMaker, TENANTS, type SentPush } from './generate.ts';
+import { Questions } from './questions.ts';
+import { Reference } from './reference.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
 /** Real time for one operation; all of them take milliseconds. */
-const STUCK_MS = 20_000;
+const STUCK_MS = 60_000;
 
 /** What a history is run with. */
 export interface HistoryOptions {
@@ -44,7 +44,7 @@ export async function runHistory(seed: number, options: HistoryOptions): Promise
   } catch (error) {
     throw new Error(
       `history ${seed} (${options.store}, ${options.workers} workers) differs; replay: ` +
-        `TEPHRA_SEED=${seed} TEPHRA_HISTORIES=1 npm run model -- -t ${options.store}\n` +
+        `TEPHRA_SEED=${seed} TEPHRA_HISTORIES=1 npm run model -- -t ${options.workers > 0 ? 'threads' : options.store}\n` +
         `${history.trace.slice(-12).join('\n')}\n${describe(error)}`,
       { cause: error },
     );
@@ -79,6 +79,7 @@ class History {
   readonly #sent: SentPush[] = [];
   /** A history that outlives the raw retention asks whole minutes only. */
   readonly #long: boolean;
+  readonly #questions: Questions;
   readonly #threads: boolean;
   #engine: ShardedEngine | undefined;
   #nowMs: number;
@@ -90,6 +91,17 @@ class History {
     this.#maker = new PushMaker(dice);
     this.#long = dice.chance(10);
     this.#threads = options.workers > 0;
+    this.#questions = new Questions(dice, {
+      reference: this.#reference,
+      sent: this.#sent,
+      wholeMinutes: this.#long,
+      engine: () => this.#now,
+      nowMs: () => this.#nowMs,
+      note: (question) => {
+        this.counts.questions++;
+        this.#note(question);
+      },
+    });
     this.#nowMs =
       Date.UTC(2026, 2, 14) + dice.whole(0, 20 * 60) * MINUTE_MS + dice.whole(0, 59_999);
     this.#leftMs = (this.#long ? 44 : 22) * HOUR_MS;
@@ -124,7 +136,7 @@ class History {
     for (let i = 0; i < operations; i++) await soon(this.#operation());
     if (this.#dice.chance(30)) await this.#reopen();
     await soon(this.#settle());
-    await soon(this.#askEverything());
+    await soon(this.#questions.askEverything());
   }
 
   async end(): Promise<void> {
@@ -166,7 +178,7 @@ class History {
         this.#advance();
         return;
       case 'question':
-        return this.#ask();
+        return this.#questions.ask();
       case 'fault':
         return this.#armFault();
       case 'crash':
@@ -384,202 +396,16 @@ class History {
     }
   }
 
-  // Questions.
-
   async #askDuringJobs(): Promise<void> {
     this.#advance();
     const jobs = this.#runJobs();
     const questions: Promise<void>[] = [];
     for (let i = this.#dice.whole(1, 4); i > 0; i--) {
       await this.#someTurns(6);
-      questions.push(this.#ask());
+      questions.push(this.#questions.ask());
     }
     const outcomes = await Promise.allSettled([jobs, ...questions]);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  }
-
-  async #ask(): Promise<void> {
-    switch (this.#dice.weighted({ names: 34, frames: 18, diff: 14, series: 18, labels: 16 })) {
-      case 'names':
-        return this.#askNames(this.#merge());
-      case 'frames':
-        return this.#askFrames(this.#merge());
-      case 'diff':
-        return this.#askDiff(this.#merge(), this.#merge());
-      case 'series':
-        return this.#askSeries(this.#merge());
-      case 'labels':
-        return this.#askLabels();
-    }
-  }
-
-  /** Everything of each type: with it the stack that each push has of its own. */
-  async #askEverything(): Promise<void> {
-    for (const tenant of TENANTS) {
-      const range = { tenant, startMs: this.#nowMs - 4 * DAY_MS, endMs: this.#nowMs + DAY_MS };
-      for (const profileType of PROFILE_TYPES) {
-        const merge = { ...range, matchers: [], profileType };
-        await this.#askNames(merge);
-        if (this.#dice.chance(30)) await this.#askFrames(merge);
-      }
-      await this.#checkLabels({ ...range, selectors: [] }, 'all');
-    }
-    if (this.#long) return;
-    for (const { model } of this.#sent.slice(-3)) await this.#askNames(this.#exactly(model));
-  }
-
-  #merge(): ModelMerge {
-    const dice = this.#dice;
-    const push = this.#someSent();
-    const base = {
-      tenant: push?.model.tenant ?? TENANTS[0],
-      matchers: makeMatchers(dice),
-      profileType: push === undefined ? dice.pick(PROFILE_TYPES) : typeOf(push, dice),
-    };
-    return { ...base, ...this.#range(push) };
-  }
-
-  /** Often one at the border of a minute: where off by one shows. */
-  #someSent(): SentPush | undefined {
-    const dice = this.#dice;
-    if (this.#sent.length === 0 || dice.chance(10)) return undefined;
-    if (dice.chance(60)) return dice.pick(this.#sent);
-    const border = this.#sent.filter(({ model }) => (model.startMs + 1) % MINUTE_MS <= 1);
-    return dice.pick(border.length > 0 ? border : this.#sent);
-  }
-
-  #exactly(push: SentPush['model']): ModelMerge {
-    const { tenant, startMs } = push;
-    const profileType = typeOf({ model: push }, this.#dice);
-    return { tenant, matchers: [], profileType, startMs, endMs: startMs };
-  }
-
-  #range(push: SentPush | undefined): { startMs: number; endMs: number } {
-    const dice = this.#dice;
-    const nearMs = push?.model.startMs ?? this.#nowMs;
-    const kind = dice.weighted({ all: 18, exact: 10, edges: 34, minutes: 20, hours: 18 });
-    if (kind === 'all') return { startMs: this.#nowMs - 4 * DAY_MS, endMs: this.#nowMs + DAY_MS };
-    if (kind === 'minutes' || this.#long) {
-      const startMs = Math.floor(nearMs / MINUTE_MS) * MINUTE_MS - dice.whole(0, 3) * MINUTE_MS;
-      return { startMs, endMs: startMs + dice.whole(1, 120) * MINUTE_MS - 1 };
-    }
-    if (kind === 'hours') {
-      const startMs = Math.floor(nearMs / HOUR_MS) * HOUR_MS - dice.whole(0, 5) * HOUR_MS;
-      return { startMs, endMs: startMs + dice.whole(1, 30) * HOUR_MS - 1 };
-    }
-    if (kind === 'exact') return { startMs: nearMs, endMs: nearMs };
-    // Another push's start, one ms off or not: inclusive ends show.
-    const other = this.#sent.length > 0 ? dice.pick(this.#sent).model.startMs : nearMs;
-    const [a, b] = [nearMs + dice.whole(-1, 1), other + dice.whole(-1, 1)];
-    return { startMs: Math.min(a, b), endMs: Math.max(a, b) };
-  }
-
-  async #askNames(merge: ModelMerge): Promise<void> {
-    const expected = this.#reference.mergeNames(merge);
-    const what = this.#asking('flame graph', merge);
-    const { bytes, notes } = await this.#now.flameGraph(requestOf(merge));
-    sameStacks(what, readFlameGraph(bytes), expected, notes);
-  }
-
-  async #askFrames(merge: ModelMerge): Promise<void> {
-    const expected = this.#reference.mergeFrames(merge);
-    const what = this.#asking('pprof', merge);
-    const { bytes, notes } = await this.#now.pprof(requestOf(merge));
-    sameStacks(what, readPprof(bytes), expected, notes);
-  }
-
-  async #askDiff(left: ModelMerge, other: ModelMerge): Promise<void> {
-    const right = { ...other, tenant: left.tenant, profileType: left.profileType };
-    const expectedLeft = this.#reference.mergeNames(left);
-    const expectedRight = this.#reference.mergeNames(right);
-    const what = `${this.#asking('diff', left)} against ${mergeText(right)}`;
-    const { bytes, notes } = await this.#now.diff({
-      left: requestOf(left),
-      right: requestOf(right),
-    });
-    const answer = readDiff(bytes);
-    sameStacks(`${what}, left`, answer.left, expectedLeft, notes);
-    sameStacks(`${what}, right`, answer.right, expectedRight, notes);
-  }
-
-  async #askSeries(merge: ModelMerge): Promise<void> {
-    const dice = this.#dice;
-    const spanMs = merge.endMs - merge.startMs;
-    const stepMs = Math.max(
-      dice.pick([1_000, 15_000, 37_001, 60_000, 600_000, HOUR_MS]),
-      Math.ceil(spanMs / 500),
-    );
-    const series = {
-      ...merge,
-      stepMs,
-      groupBy: dice.pick([[], ['service_name'], ['env', 'pod'], ['thread'], ['__type__', 'env']]),
-      aggregation: dice.pick(['sum', 'average'] as const),
-    };
-    const expected = this.#reference.series(series);
-    const what = `${this.#asking('series', merge)} step ${stepMs} by ${series.groupBy.join()}`;
-    const { matchers: _, ...rest } = series;
-    const answers = await this.#now.selectSeries({
-      ...rest,
-      selector: selectorText(merge.matchers),
-    });
-    const actual = new Map(
-      answers.map(({ labels, points }) => [
-        JSON.stringify(labels),
-        new Map(points.map(({ timestampMs, value }) => [timestampMs, value])),
-      ]),
-    );
-    same(what, rows(actual), rows(expected));
-  }
-
-  async #askLabels(): Promise<void> {
-    const dice = this.#dice;
-    const push = this.#someSent();
-    const selectors = Array.from({ length: dice.pick([0, 1, 1, 2]) }, () => makeMatchers(dice));
-    const tenant = push?.model.tenant ?? TENANTS[0];
-    const kind = dice.pick(['types', 'names', 'values', 'series'] as const);
-    await this.#checkLabels({ tenant, selectors, ...this.#range(push) }, kind);
-  }
-
-  async #checkLabels(
-    labels: ModelLabels,
-    kind: 'types' | 'names' | 'values' | 'series' | 'all',
-  ): Promise<void> {
-    const { tenant, startMs, endMs } = labels;
-    const request = { tenant, startMs, endMs, selectors: labels.selectors.map(selectorText) };
-    const sets = this.#reference.labelSets(labels);
-    const what = this.#asking(`labels (${kind})`, labels) + request.selectors.join(' or ');
-    const name = this.#dice.pick(['service_name', 'env', 'pod', 'thread', '__type__', 'missing']);
-    const group = this.#dice.pick([['service_name', '__profile_type__'], ['pod'], []]);
-    if (kind === 'types' || kind === 'all') {
-      const expected = sorted(sets.map((set) => set.get('__profile_type__') ?? ''));
-      same(what, [...(await this.#now.profileTypes(request))], expected);
-    }
-    if (kind === 'names' || kind === 'all') {
-      const expected = sorted(sets.flatMap((set) => [...set.keys()]));
-      same(what, [...(await this.#now.labelNames(request))], expected);
-    }
-    if (kind === 'values' || kind === 'all') {
-      const expected = sorted(
-        sets.map((set) => set.get(name) ?? '').filter((value) => value !== ''),
-      );
-      same(`${what} of ${name}`, [...(await this.#now.labelValues(request, name))], expected);
-    }
-    if (kind === 'series' || kind === 'all') {
-      const projected = sets.map((set) => {
-        const pairs = [...set].filter(([key]) => group.length === 0 || group.includes(key));
-        return pairs.filter(([, value]) => value !== '').sort(([a], [b]) => (a < b ? -1 : 1));
-      });
-      const expected = projected.filter((pairs) => pairs.length > 0).map((p) => JSON.stringify(p));
-      const answer = (await this.#now.series(request, group)).map((set) => JSON.stringify(set));
-      same(`${what} by ${group.join()}`, answer.toSorted(), sorted(expected));
-    }
-  }
-
-  #asking(what: string, merge: { startMs: number; endMs: number; tenant: string }): string {
-    this.counts.questions++;
-    const text = `${what} ${mergeText(merge)}`;
-    this.#note(text);
-    return text;
   }
 }
 
@@ -596,70 +422,9 @@ async function soon<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-function requestOf({ matchers, ...merge }: ModelMerge) {
-  return { ...merge, selector: selectorText(matchers), maxNodes: 100_000 };
-}
-
-function typeOf({ model }: Pick<SentPush, 'model'>, dice: Dice): string {
-  const { sampleTypes, periodType } = model.profile;
-  const name = model.labels.find(([label]) => label === '__name__')?.[1] ?? '';
-  return [name, ...dice.pick(sampleTypes), ...periodType].join(':');
-}
-
 function pushText({ tenant, labels, startMs, profile }: SentPush['model']): string {
   const own = profile.samples.map(({ frames }) => frames.at(-1)?.name ?? '');
   const series = labels.map((label) => label.join('=')).join(' ');
   const name = own.find((text) => text.startsWith('own_')) ?? '?';
   return `${name} of ${tenant} {${series}} at ${new Date(startMs).toISOString()}`;
-}
-
-function mergeText(merge: Partial<ModelMerge> & { startMs: number; endMs: number }): string {
-  const selector = merge.matchers === undefined ? '' : selectorText(merge.matchers);
-  return `${merge.tenant} ${selector} ${merge.profileType ?? ''} [${new Date(merge.startMs).toISOString()}, ${new Date(merge.endMs).toISOString()}]`;
-}
-
-function sorted(texts: readonly string[]): string[] {
-  return [...new Set(texts)].sort();
-}
-
-function rows(series: Map<string, Map<number, number>>): string[] {
-  return [...series]
-    .map(([labels, points]) => `${labels} ${JSON.stringify([...points].sort(([a], [b]) => a - b))}`)
-    .sort();
-}
-
-function sameStacks(
-  what: string,
-  actual: ReadonlyMap<string, bigint>,
-  expected: ReadonlyMap<string, bigint>,
-  notes: {
-    readonly wholeMinutes: number;
-    readonly damagedStacks: number;
-    readonly saturated: boolean;
-  },
-): void {
-  const lines = (stacks: ReadonlyMap<string, bigint>): string[] =>
-    [...stacks].map(([stack, value]) => `${value} ${stack}`).sort();
-  same(what, lines(actual), lines(expected));
-  const inexact = notes.wholeMinutes > 0 || notes.damagedStacks > 0 || notes.saturated;
-  if (inexact) differs(`${what}: notes`, notes, 'an exact answer');
-}
-
-function same(what: string, actual: readonly string[], expected: readonly string[]): void {
-  const missing = expected.filter((row) => !actual.includes(row));
-  const extra = actual.filter((row) => !expected.includes(row));
-  if (missing.length === 0 && extra.length === 0 && actual.length === expected.length) return;
-  differs(what, { missing, extra, size: actual.length }, `${expected.length} rows`);
-}
-
-function differs(what: string, actual: unknown, expected: unknown): never {
-  throw new Error(`${what}\nexpected ${show(expected)}\nfound ${show(actual)}`);
-}
-
-function show(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_, item: unknown) => (typeof item === 'bigint' ? String(item) : item),
-    1,
-  ).slice(0, 3_000);
 }

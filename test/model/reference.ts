@@ -27,7 +27,7 @@ export interface ModelPush {
 }
 
 /** A range of one tenant, both ends inclusive, in Unix ms. */
-export interface ModelRange {
+interface ModelRange {
   readonly tenant: string;
   readonly startMs: number;
   readonly endMs: number;
@@ -205,7 +205,7 @@ function column(
 }
 
 /** How a frame is shown in a flame graph. */
-export function shownName(frame: ModelFrame): string {
+function shownName(frame: ModelFrame): string {
   return frame.name === '' ? `${frame.mappingFile}+0x${frame.address.toString(16)}` : frame.name;
 }
 
