@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { rmSync } from 'node:fs';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -14,6 +13,7 @@ import { replayOf, seedsOf, type Campaign } from '../campaign.ts';
 import { complaintsOf, markerPush, newBook, type Book } from '../disk/workload.ts';
 
 const PROGRAM = join(import.meta.dirname, 'server.mjs');
+const BUILT = join(import.meta.dirname, '../../../dist/app.js');
 const START_MS = 30_000;
 const CLIENTS = 4;
 const HOUR_MS = 3_600_000;
@@ -42,6 +42,7 @@ export const kill: Campaign = {
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { kills: 0, acknowledged: 0, resends: 0 };
     const failures: string[] = [];
+    if (!existsSync(BUILT)) return { figures, failures, skipped: 'no dist/: npm run build' };
     for (const seed of seedsOf(seeds)) {
       const life = new Directory(seed);
       try {
