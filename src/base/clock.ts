@@ -33,6 +33,15 @@ export const systemTimers: Timers = {
   yield: () => new Promise((resolve) => setImmediate(resolve)),
 };
 
+/** Node's timers for a command that waits for nothing else: they keep the process alive. */
+export const holdingTimers: Timers = {
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+  yield: systemTimers.yield,
+};
+
 /** Resolves after `delayMs` by `timers`. */
 export function sleep(timers: Timers, delayMs: number): Promise<void> {
   return new Promise((resolve) => {

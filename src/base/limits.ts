@@ -154,6 +154,8 @@ export const LIMITS = {
   /** A body may come in so many pieces; beyond, they must have so many bytes on average. */
   tinyPiecesMax: 4_096,
   pieceBytesMin: 64,
+  /** Answers from this on are written from the bytes they came in, in slices, never copied whole. */
+  slicedAnswerBytes: 1 * MIB,
   /** Answers smaller than this are not worth compressing. */
   compressBytesMin: 1 * KIB,
   /** Bytes of a refused body that are read and dropped, so that the client sees the answer. */

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import type { Label, LabelSet } from '../profile/labels.ts';
+import { type Label, type LabelSet, sortLabels } from '../profile/labels.ts';
 import type { ProfileColumns } from '../profile/columns.ts';
 import type { ProfileType } from '../profile/profile-type.ts';
 import type { LabelSplit } from '../profile/sample-labels.ts';
@@ -147,5 +147,5 @@ function withSampleLabels(series: LabelSet, sample: readonly Label[]): LabelSet 
   const merged = new Map<string, string>();
   for (const [name, value] of sample) merged.set(name, value);
   for (const [name, value] of series) merged.set(name, value);
-  return [...merged].toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+  return sortLabels([...merged]);
 }

@@ -51,7 +51,19 @@ export class StackResolver {
     dictionary.stacks.prepare();
     dictionary.counters.stackHits += this.#findStacks();
     dictionary.closeInput();
+    this.#guess();
     return this.#stacks;
+  }
+
+  /** Small profiles have a row or two of each kind: all of them would be looked up by hash. */
+  #guess(): void {
+    const { functionCount, functionName, locationCount, sampleCount } = this.#columns;
+    if (locationCount === 0 || sampleCount === 0) return;
+    const string = functionCount === 0 ? 0 : (this.#strings[functionName[0] as number] as number);
+    const fn = functionCount === 0 ? 0 : (this.#functions[0] as number);
+    const location = this.#locations[0] as number;
+    const frame = location < 0 ? (this.#inlined[0] as number) : location;
+    this.#dictionary.guess(string, fn, frame, this.#stacks[0] as number);
   }
 
   /**

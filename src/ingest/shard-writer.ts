@@ -8,6 +8,7 @@ import { encodeFragment } from '../storage/fragment/encode.ts';
 import type { FragmentPush, FragmentSection } from '../storage/fragment/encode.ts';
 import { fragmentKey } from '../storage/keys.ts';
 import { CanonicalDictionaries } from '../storage/shard/canonical.ts';
+import { headSection } from '../storage/shard/head.ts';
 import type { ShardState, WriterScope } from '../storage/shard/shard-state.ts';
 
 /** Pushes of one profile (one per label set) with the marker that makes their identity durable. */
@@ -187,21 +188,7 @@ export class ShardWriter {
     for (const entry of fragment.sections) {
       const scope = scopes.get(entry.epoch);
       assert(scope !== undefined, `no scope of epoch ${entry.epoch}`);
-      this.#state.head.add({
-        incarnation: fragment.incarnation,
-        seq: fragment.seq,
-        arrivalHourMs: fragment.arrivalHourMs,
-        tenant: entry.tenant,
-        service: entry.service,
-        dayMs: entry.dayMs,
-        minMs: entry.minMs,
-        maxMs: entry.maxMs,
-        to: entry.to,
-        scope,
-        bytes,
-        view: decodeSection(bytes, entry),
-        size: entry.end - entry.at,
-      });
+      this.#state.head.add(headSection(fragment, entry, decodeSection(bytes, entry), scope, bytes));
     }
   }
 

@@ -1,5 +1,6 @@
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { compareText } from '../base/text-order.ts';
 
 /** A label: name and value. */
 export type Label = readonly [name: string, value: string];
@@ -75,23 +76,6 @@ export function validateLabels(labels: readonly Label[], surface: 'push' | 'inge
 /** A copy sorted by name. */
 export function sortLabels(labels: readonly Label[]): Label[] {
   return labels.toSorted(([a], [b]) => compareText(a, b));
-}
-
-/** Order of two texts by their UTF-8 bytes, which for characters beyond U+FFFF is not JavaScript's. */
-export function compareText(a: string, b: string): number {
-  const shared = Math.min(a.length, b.length);
-  for (let i = 0; i < shared; i++) {
-    const left = a.charCodeAt(i);
-    const right = b.charCodeAt(i);
-    if (left !== right) return codePointRank(left) - codePointRank(right);
-  }
-  return a.length - b.length;
-}
-
-/** Moves surrogates behind U+E000 to U+FFFF, where their code points are. */
-function codePointRank(unit: number): number {
-  if (unit < 0xd800) return unit;
-  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800;
 }
 
 /** Whether `name` may be stored as a label name; lengths and reserved names aside. */

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { TephraError } from '../../src/base/errors.ts';
-import { compareText, type Label, validateLabels } from '../../src/profile/labels.ts';
+import { compareText } from '../../src/base/text-order.ts';
+import { type Label, validateLabels } from '../../src/profile/labels.ts';
 
 const NAME: Label = ['__name__', 'process_cpu'];
 const SERVICE: Label = ['service_name', 's'];

@@ -1,4 +1,4 @@
-import { compareText } from '../labels/text-order.ts';
+import { compareText } from '../../base/text-order.ts';
 import { laneValue, totalsOf } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { walkNames } from '../tree/walk.ts';

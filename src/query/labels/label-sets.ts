@@ -1,5 +1,5 @@
 import type { Label } from '../../profile/labels.ts';
-import { compareText } from './text-order.ts';
+import { compareText } from '../../base/text-order.ts';
 
 /** A key that is equal exactly for equal label lists. */
 export function labelsKey(labels: readonly Label[]): string {

@@ -2,7 +2,7 @@ import type { Label } from '../../profile/labels.ts';
 import { parseProfileType } from '../../profile/profile-type.ts';
 import { compareLabels, labelsKey } from './label-sets.ts';
 import { DERIVED_NAMES, type SeriesRow, seriesLabel } from './series-label.ts';
-import { sortedTexts } from './text-order.ts';
+import { sortedTexts } from '../../base/text-order.ts';
 
 /**
  * Label names of the series of all shards, the derived ones too, sorted; none without a series. The

@@ -1,4 +1,4 @@
-import { compareText } from '../labels/text-order.ts';
+import { compareText } from '../../base/text-order.ts';
 import {
   addWide,
   createWide,

@@ -1,4 +1,4 @@
-import { compareText } from '../labels/text-order.ts';
+import { compareText } from '../../base/text-order.ts';
 import type { NameTree } from './name-tree.ts';
 
 /** A step of a walk over a name tree. */

@@ -1,4 +1,4 @@
-import type { SectionView } from '../fragment/decode.ts';
+import type { FragmentView, SectionEntry, SectionView } from '../fragment/decode.ts';
 import type { Dictionary } from '../dictionary/dictionary.ts';
 import type { TableLengths } from '../dictionary/lengths.ts';
 
@@ -32,6 +32,33 @@ export interface HeadSection {
   readonly view: SectionView;
   /** Bytes of this section. */
   readonly size: number;
+}
+
+/** What the head keeps of a section of a durable fragment whose bytes are `bytes`. */
+export function headSection(
+  fragment: FragmentView,
+  entry: SectionEntry,
+  view: SectionView,
+  scope: SectionScope,
+  bytes: Uint8Array,
+): HeadSection {
+  const { incarnation, seq, arrivalHourMs } = fragment;
+  const { tenant, service, dayMs, minMs, maxMs, to } = entry;
+  return {
+    incarnation,
+    seq,
+    arrivalHourMs,
+    tenant,
+    service,
+    dayMs,
+    minMs,
+    maxMs,
+    to,
+    scope,
+    bytes,
+    view,
+    size: entry.end - entry.at,
+  };
 }
 
 /**

@@ -9,6 +9,7 @@ import { isAbsorbed } from '../root/absorbed.ts';
 import { lengthsEqual, lengthsMin } from '../dictionary/lengths.ts';
 import { tryAppend } from './canonical.ts';
 import type { Canonical } from './canonical.ts';
+import { headSection } from './head.ts';
 import type { SectionScope } from './head.ts';
 import { readHeadMark } from './head-mark.ts';
 import { readPartition } from './partition.ts';
@@ -168,21 +169,7 @@ async function addSection(
   if (!tryAppend(dictionary, view.slice, entry.from, entry.to)) {
     dictionary.appendDamaged(entry.from, entry.to);
   }
-  state.head.add({
-    incarnation: fragment.incarnation,
-    seq: fragment.seq,
-    arrivalHourMs: fragment.arrivalHourMs,
-    tenant: entry.tenant,
-    service: entry.service,
-    dayMs: entry.dayMs,
-    minMs: entry.minMs,
-    maxMs: entry.maxMs,
-    to: entry.to,
-    scope,
-    bytes,
-    view,
-    size: entry.end - entry.at,
-  });
+  state.head.add(headSection(fragment, entry, view, scope, bytes));
   return true;
 }
 

@@ -6,7 +6,7 @@ import {
   seriesProjections,
 } from '../../../src/query/labels/merge.ts';
 import type { SeriesRow } from '../../../src/query/labels/series-label.ts';
-import { compareText } from '../../../src/query/labels/text-order.ts';
+import { compareText } from '../../../src/base/text-order.ts';
 
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
 const MEMORY = 'memory:malloc_bytes:bytes::';
