@@ -36,10 +36,8 @@ export function holdAnswer(response: ServerResponse, deps: AnswerDeps): HeldAnsw
     for await (const chunk of body) {
       hold?.resize(chunk.byteLength);
       cancel = deps.timers.after(answerTimeMs(chunk.byteLength), () => response.destroy());
-      for (let at = 0; at < chunk.byteLength; at += SLICE_BYTES) {
-        // The next one is asked for when this one is on its way.
-        yield chunk.subarray(at, at + SLICE_BYTES);
-      }
+      // Each slice is asked for when the one before it is on its way.
+      yield* slicesOf(chunk);
       cancel();
       hold?.resize(0);
     }
@@ -55,6 +53,13 @@ export function holdAnswer(response: ServerResponse, deps: AnswerDeps): HeldAnsw
 
 /** Bytes that are written at once: a socket's queue holds no more than this of a large answer. */
 const SLICE_BYTES = 256 * 1_024;
+
+/** Views of `bytes`, one after the other. */
+export function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
+    yield bytes.subarray(at, at + SLICE_BYTES);
+  }
+}
 
 /** How long a client may take for an answer of so many bytes. */
 export function answerTimeMs(bytes: number): number {

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Message } from '@bufbuild/protobuf';
+import { Readable } from 'node:stream';
+import { createGzip } from 'node:zlib';
+import { create, type Message } from '@bufbuild/protobuf';
 import {
   createConnectRouter,
   createContextKey,
@@ -17,7 +19,7 @@ import {
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
-import { holdAnswer } from './answer.ts';
+import { holdAnswer, slicesOf } from './answer.ts';
 import { discardBody, readBody, type BodyRules } from './body.ts';
 import type { Hold } from './credits.ts';
 import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
@@ -45,6 +47,9 @@ export type ConnectHandler = (request: IncomingMessage, response: ServerResponse
 
 /** What the edge has made of the request already: the message, or why it is refused. */
 const READ = createContextKey<Message | TephraError | undefined>(undefined);
+
+/** Bytes of a large answer; the library gets an empty message in their place. */
+const LARGE = createContextKey<{ bytes: Uint8Array | undefined }>({ bytes: undefined });
 
 /** Whether this method's body over the limit is 413: the client's fault, and for ever. */
 const PUSH = 'push.v1.PusherService/Push';
@@ -108,6 +113,16 @@ async function answer(
     for (const [name, value] of Object.entries(replyNotes(reply))) {
       context.responseHeader.set(name, value);
     }
+    const format = rpcFormat(context.requestHeader.get('content-type'));
+    if (
+      'encoded' in reply &&
+      reply.encoded.bytes.byteLength >= LIMITS.slicedAnswerBytes &&
+      format?.enveloped === false &&
+      !format.json
+    ) {
+      context.values.get(LARGE).bytes = reply.encoded.bytes;
+      return create(method.desc.output);
+    }
     return shapeOf(method, reply, context);
   } catch (thrown) {
     throw toConnectError(TephraError.from(thrown));
@@ -163,6 +178,8 @@ async function invoke(
   deps: ConnectDeps,
 ): Promise<UniversalServerResponse> {
   const values = createContextValues();
+  const large: { bytes: Uint8Array | undefined } = { bytes: undefined };
+  values.set(LARGE, large);
   const universal = universalRequest(request, response, values);
   const header = new Headers(universal.header);
   const format = rpcFormat(header.get('content-type'));
@@ -180,6 +197,10 @@ async function invoke(
     }
     header.delete('content-length');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
+    const { bytes } = large;
+    if (bytes !== undefined && result.status === 200) {
+      return largeAnswer(result, bytes, header.get('accept-encoding') ?? '');
+    }
     return withHints(result, handler);
   } finally {
     hold?.release();
@@ -252,6 +273,23 @@ function httpStatus(error: TephraError): number {
   return error.reason === 'body_size_limit' || error.reason === 'request_timeout'
     ? error.row.http
     : connectHttpStatus(error);
+}
+
+/** The answer with these bytes as its body, compressed on the way if the client takes that. */
+function largeAnswer(
+  result: UniversalServerResponse,
+  bytes: Uint8Array,
+  acceptEncoding: string,
+): UniversalServerResponse {
+  const header = new Headers(result.header);
+  if (/\bgzip\b/.test(acceptEncoding)) {
+    header.set('content-encoding', 'gzip');
+    header.delete('content-length');
+    const body = Readable.from(slicesOf(bytes)).pipe(createGzip({ level: 1 }));
+    return { ...result, header, body };
+  }
+  header.set('content-length', String(bytes.byteLength));
+  return { ...result, header, body: createAsyncIterable([bytes]) };
 }
 
 function withHints(

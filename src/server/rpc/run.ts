@@ -42,10 +42,10 @@ export async function runMethod(
   deps: RunDeps,
 ): Promise<Reply<DescMessage>> {
   return observed(method.name, deps, () =>
-    Promise.race([
+    unlessAborted(
       Promise.resolve().then(() => method.run(decode(), call)),
-      rejectedBy(call.signal),
-    ]),
+      call.signal,
+    ),
   );
 }
 
@@ -58,11 +58,10 @@ export async function* runStream(
 ): AsyncGenerator<Reply<DescMessage>> {
   const observation = observe(method.name, deps);
   try {
-    const gone = rejectedBy(call.signal);
     const replies = method.run(decode(), call)[Symbol.asyncIterator]();
     try {
       for (;;) {
-        const next = await Promise.race([replies.next(), gone]);
+        const next = await unlessAborted(replies.next(), call.signal);
         if (next.done === true) break;
         yield next.value;
       }
@@ -128,15 +127,27 @@ function observe(
   };
 }
 
-function rejectedBy(signal: AbortSignal): Promise<never> {
-  const gone = new Promise<never>((_, reject) => {
+/**
+ * What `work` resolves to, or the signal's reason if that comes first. Not Promise.race: that would
+ * keep the answer for as long as the signal lives, and so until a slow client has read a copy of it.
+ */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
     const stop = (): void => reject(TephraError.from(signal.reason));
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
+    const done = (): void => signal.removeEventListener('abort', stop);
+    work.then(
+      (value) => {
+        done();
+        resolve(value);
+      },
+      (error: unknown) => {
+        done();
+        reject(TephraError.from(error));
+      },
+    );
   });
-  // Often nobody waits any more when the client leaves.
-  gone.catch(() => {});
-  return gone;
 }
 
 function abortReason(reason: unknown): TephraError {
