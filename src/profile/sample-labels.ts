@@ -33,7 +33,7 @@ export interface Span {
  */
 export const CUT_LABEL = '__cut__';
 /** See {@link CUT_LABEL}. */
-export const CUT_VALUE = 'sample_labels';
+const CUT_VALUE = 'sample_labels';
 
 const SPAN_ID = /^[0-9a-f]{16}$/i;
 const TRACE_ID = /^[0-9a-f]{32}$/i;

@@ -12,7 +12,7 @@ export interface Outcome {
 }
 
 /** An input that a target neither read nor refused, or took too long for. */
-export class Finding extends Error {
+class Finding extends Error {
   readonly input: Uint8Array;
 
   constructor(input: Uint8Array, why: string, options?: ErrorOptions) {

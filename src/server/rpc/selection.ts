@@ -85,7 +85,7 @@ export function mergeRequest(
  * What narrows a merge. A selector that is ignored gives silently wrong data, so all are honoured or
  * refused. Throws `invalid_argument`.
  */
-export function narrowing(fields: NarrowingFields): Narrowing {
+function narrowing(fields: NarrowingFields): Narrowing {
   const { stackTraceSelector, profileIdSelector, spanSelector, traceIdSelector } = fields;
   const spanIds = hexIds('span id', spanSelector, 16);
   const traceIds = hexIds('trace id', traceIdSelector, 32);

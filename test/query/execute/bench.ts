@@ -39,7 +39,7 @@ export interface Pushed {
 }
 
 /** The frame of a name. */
-export function frameOf(name: string): ModelFrame {
+function frameOf(name: string): ModelFrame {
   return {
     name,
     systemName: name,
