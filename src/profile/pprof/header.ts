@@ -16,8 +16,17 @@ export class HeaderReader {
   readonly #cursor: Cursor;
   readonly #nanos = new BigInt64Array(1);
   readonly #halves = new Int32Array(this.#nanos.buffer);
+  #period = 0n;
+  #periodLow = 0;
+  #periodHigh = 0;
   /** Types and units seen before: the same dozen words come with every profile. */
   readonly #texts: string[] = Array.from({ length: TEXT_SLOTS }, () => '');
+  /** The bytes of these texts. */
+  readonly #textBytes = new Uint8Array(TEXT_SLOTS * TEXT_BYTES_MAX);
+  /** The sample types of the profile before; never changed, as they were given out. */
+  #types: readonly ValueType[] = [];
+  /** Where the last sample type lies in the shortest form; -1 = it has another. */
+  #lastTypeAt = -1;
 
   constructor(scratch: PprofScratch, cursor: Cursor) {
     this.#scratch = scratch;
@@ -28,39 +37,80 @@ export class HeaderReader {
   int64(bytes: Uint8Array, at: number): bigint {
     if (at < 0) return 0n;
     this.#cursor.fastRead(bytes, at);
+    return this.#big(this.#cursor.lo, this.#cursor.hi);
+  }
+
+  /** As {@link int64}, for what is nearly always as in the profile before. */
+  period(bytes: Uint8Array, at: number): bigint {
+    if (at < 0) return 0n;
+    this.#cursor.fastRead(bytes, at);
+    const { lo, hi } = this.#cursor;
+    if (lo !== this.#periodLow || hi !== this.#periodHigh) {
+      this.#periodLow = lo;
+      this.#periodHigh = hi;
+      this.#period = this.#big(lo, hi);
+    }
+    return this.#period;
+  }
+
+  #big(low: number, high: number): bigint {
+    if (low === 0 && high === 0) return 0n;
     // Through memory: BigInt arithmetic would allocate three times.
-    this.#halves[0] = this.#cursor.lo;
-    this.#halves[1] = this.#cursor.hi;
+    this.#halves[0] = low;
+    this.#halves[1] = high;
     return this.#nanos[0] as bigint;
   }
 
   /** The value columns, in order. */
-  sampleTypes(bytes: Uint8Array, scan: PprofScan): ValueType[] {
+  sampleTypes(bytes: Uint8Array, scan: PprofScan): readonly ValueType[] {
     const cursor = this.#cursor;
     const to = scan.to[FIELD.sampleType] as number;
     const strings = scan.rows[FIELD.string] as number;
-    const types: ValueType[] = [];
+    const known = this.#types;
+    let types: ValueType[] | undefined;
+    let count = 0;
+    this.#lastTypeAt = -1;
     for (let at = scan.from[FIELD.sampleType] as number; at < to;) {
+      let read: ValueType;
       if (isShortValueType(bytes, at, to, strings, SAMPLE_TYPE_TAG)) {
         const type = this.#text(bytes, bytes[at + 3] as number);
-        types.push({ type, unit: this.#text(bytes, bytes[at + 5] as number) });
+        const unit = this.#text(bytes, bytes[at + 5] as number);
+        this.#lastTypeAt = at;
         at += 6;
-        continue;
+        const before = count < known.length ? known[count] : undefined;
+        read =
+          before !== undefined && before.type === type && before.unit === unit
+            ? before
+            : { type, unit };
+      } else {
+        const tag = cursor.tag(bytes, at, to);
+        const next = cursor.behind(bytes, tag, cursor.at, to);
+        const from = at;
+        at = next;
+        if (tag !== SAMPLE_TYPE_TAG) continue;
+        read = this.#valueType(bytes, from, next, tag, scan);
+        this.#lastTypeAt = -1;
       }
-      const tag = cursor.tag(bytes, at, to);
-      const next = cursor.behind(bytes, tag, cursor.at, to);
-      if (tag === SAMPLE_TYPE_TAG) types.push(this.#valueType(bytes, at, next, tag, scan));
-      at = next;
+      // A new array only from the first difference on.
+      if (types === undefined && read !== known[count]) types = known.slice(0, count);
+      if (types !== undefined) types.push(read);
+      count++;
     }
-    return types;
+    if (types === undefined && count < known.length) types = known.slice(0, count);
+    if (types !== undefined) this.#types = types;
+    return this.#types;
   }
 
-  /** The type of the period; empty texts if absent. */
+  /** The type of the period; empty texts if absent. To be called after {@link sampleTypes}. */
   periodType(bytes: Uint8Array, scan: PprofScan): ValueType {
     const { periodTypeFrom: from, periodTypeTo: to } = scan;
     if (to === 0) return NO_VALUE_TYPE;
     const strings = scan.rows[FIELD.string] as number;
     if (to - from === 6 && isShortValueType(bytes, from, to, strings, TAG.periodType)) {
+      const last = this.#lastTypeAt;
+      if (last >= 0 && bytes[last + 3] === bytes[from + 3] && bytes[last + 5] === bytes[from + 5]) {
+        return this.#types[this.#types.length - 1] as ValueType;
+      }
       const type = this.#text(bytes, bytes[from + 3] as number);
       return { type, unit: this.#text(bytes, bytes[from + 5] as number) };
     }
@@ -119,14 +169,19 @@ export class HeaderReader {
     const slot =
       (size + 5 * (bytes[start] as number) + 11 * (bytes[end - 1] as number)) & (TEXT_SLOTS - 1);
     const known = this.#texts[slot] as string;
+    const knownBytes = this.#textBytes;
+    const from = slot * TEXT_BYTES_MAX;
     if (known.length === size) {
       let i = 0;
-      while (i < size && known.charCodeAt(i) === bytes[start + i]) i++;
-      // Only ASCII has as many characters as bytes, so this compares texts, not just bytes.
+      while (i < size && knownBytes[from + i] === bytes[start + i]) i++;
       if (i === size) return known;
     }
     const text = textOf(bytes, start, end);
-    if (text.length === size) this.#texts[slot] = text;
+    // Only ASCII has as many characters as bytes, so the length of a text tells that of its bytes.
+    if (text.length === size) {
+      this.#texts[slot] = text;
+      for (let i = 0; i < size; i++) knownBytes[from + i] = bytes[start + i] as number;
+    }
     return text;
   }
 

@@ -124,7 +124,7 @@ export class PprofReader {
       stringEnd: scratch.stringEnd,
       sampleTypes,
       periodType,
-      period: header.int64(bytes, scan.periodAt),
+      period: header.period(bytes, scan.periodAt),
       timeNanos: header.int64(bytes, scan.timeNanosAt),
       durationNanos,
       functionCount: functions + extra,

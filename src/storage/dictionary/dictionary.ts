@@ -94,6 +94,17 @@ export class Dictionary {
     return this.#strings.intern(bytes, start, end);
   }
 
+  /**
+   * Has the next look-up in each table try these rows first: those with which a profile began, since
+   * the next one is likely to begin alike. Any number is allowed; it costs time only.
+   */
+  guess(string: number, fn: number, frame: number, stack: number): void {
+    this.#strings.guess(string);
+    this.#functions.guess(fn);
+    this.#frames.guess(frame);
+    this.stacks.guess(stack);
+  }
+
   /** Lets go of the bytes of the last {@link internBytes}, which are kept to be seen again. */
   closeInput(): void {
     this.#strings.closeInput();

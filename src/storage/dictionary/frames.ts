@@ -39,6 +39,11 @@ export class Frames {
     this.#push(NO_FUNCTION, 0, 0, 0, 0, 0, 0, FRAME_DAMAGED);
   }
 
+  /** Has the next look-up try row `id` first. */
+  guess(id: number): void {
+    this.#next = id;
+  }
+
   /** Bytes held. */
   get bytesInMemory(): number {
     return (

@@ -28,6 +28,11 @@ export class Functions {
     this.#table = new HashTable(hashing);
   }
 
+  /** Has the next look-up try row `id` first. */
+  guess(id: number): void {
+    this.#next = id;
+  }
+
   /** Bytes held. */
   get bytesInMemory(): number {
     return this.name.byteLength * 4 + this.#hashes.byteLength + this.#table.bytesInMemory;

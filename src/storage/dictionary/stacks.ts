@@ -32,6 +32,11 @@ export class Stacks {
     this.#table = new HashTable(hashing);
   }
 
+  /** Has the next look-up try row `id` first. */
+  guess(id: number): void {
+    this.#next = id;
+  }
+
   /** Bytes held. */
   get bytesInMemory(): number {
     return this.node.byteLength + this.#low.byteLength * 4 + this.#table.bytesInMemory;

@@ -9,6 +9,9 @@ import { DAMAGED_NAME } from './rows.ts';
 /** About what a cached JavaScript string costs beside its characters. */
 const CACHED_TEXT_BYTES = 32;
 
+/** Inputs up to here are compared byte by byte: making a view of them would cost more than it saves. */
+const SMALL_BYTES = 1_024;
+
 /**
  * The table of strings: UTF-8 bytes end to end in one arena. Two strings are one when their bytes
  * are equal; bytes that are not UTF-8 are kept and shown with U+FFFD.
@@ -38,6 +41,11 @@ export class Strings {
     this.pushBytes(new Uint8Array(0), 0, 0);
     const damaged = utf8(DAMAGED_NAME);
     this.pushBytes(damaged, 0, damaged.byteLength);
+  }
+
+  /** Has the next look-up try row `id` first. */
+  guess(id: number): void {
+    this.#next = id;
   }
 
   /** Bytes held. */
@@ -72,16 +80,24 @@ export class Strings {
 
   /** Id of `bytes[start, end)`; what is longer than LIMITS.stringBytesKept is cut. */
   intern(bytes: Uint8Array, start: number, end: number): number {
-    if (bytes !== this.#input) this.#openInput(bytes);
     const next = this.#next;
-    if (next < this.count && this.#is(next, this.#inputView, start, end - start)) {
-      this.#next = next + 1;
-      return next;
+    if (bytes.length <= SMALL_BYTES) {
+      if (next < this.count && this.#isSmall(next, bytes, start, end - start)) {
+        this.#next = next + 1;
+        return next;
+      }
+    } else {
+      if (bytes !== this.#input) this.#openInput(bytes);
+      if (next < this.count && this.#is(next, this.#inputView, start, end - start)) {
+        this.#next = next + 1;
+        return next;
+      }
     }
     return this.#intern(bytes, start, end);
   }
 
   #intern(bytes: Uint8Array, start: number, end: number): number {
+    if (bytes !== this.#input) this.#openInput(bytes);
     if (end - start > LIMITS.stringBytesKept) return this.intern(bytes, start, cut(bytes, start));
     if (this.#indexed !== this.count) this.#index();
     const input = this.#inputView;
@@ -97,6 +113,7 @@ export class Strings {
 
   /** Forgets the bytes of the last intern, so that a profile is not kept alive. */
   closeInput(): void {
+    if (this.#input === undefined) return;
     this.#input = undefined;
     this.#inputView = this.#view;
   }
@@ -191,6 +208,14 @@ export class Strings {
       if (id < 0) return id;
       if (this.#hashes[id] === hash && this.#is(id, input, start, size)) return id;
     }
+  }
+
+  #isSmall(id: number, input: Uint8Array, start: number, size: number): boolean {
+    const { arena } = this;
+    const from = this.ends[id] as number;
+    if ((this.ends[id + 1] as number) - from !== size) return false;
+    for (let k = 0; k < size; k++) if (arena[from + k] !== input[start + k]) return false;
+    return true;
   }
 
   #is(id: number, input: DataView, start: number, size: number): boolean {
