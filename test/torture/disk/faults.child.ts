@@ -1,5 +1,5 @@
 /**
- * Works behind the shim with one fault a case: faults.child.ts ROOT SEED STEPS PLAN K
+ * Works behind the shim with one fault a case: faults.child.ts ROOT SEED STEPS PLAN K STRIDE
  * (PLAN: `call:errno` by commas; K: the first k of the first of them). Tells each case as a line of
  * JSON, before it begins and after it ended.
  */
@@ -11,7 +11,8 @@ import { newBook, verify, work } from './workload.ts';
 /** No workload makes more calls of a kind. */
 const CALLS_MAX = 5_000;
 
-const [root = '', seed = '1', steps = '10', plan = '', first = '1'] = process.argv.slice(2);
+const [root = '', seed = '1', steps = '10', plan = '', first = '1', stride = '1'] =
+  process.argv.slice(2);
 const tell = (line: object): void => void process.stdout.write(`${JSON.stringify(line)}\n`);
 
 // The product's own timers keep no process alive.
@@ -20,7 +21,7 @@ mkdirSync(root, { recursive: true });
 let from = Number(first);
 for (const pair of plan.split(',')) {
   const [call, errno] = pair.split(':') as [Call, Errno];
-  for (let k = from; k <= CALLS_MAX; k++) {
+  for (let k = from; k <= CALLS_MAX; k += Number(stride)) {
     tell({ begins: true, call, errno, k });
     const path = join(root, `case`);
     rmSync(path, { recursive: true, force: true });

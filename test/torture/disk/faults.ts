@@ -11,6 +11,9 @@ const LOADER = join(import.meta.dirname, '../../support/typescript.mjs');
 const PROGRAM = join(import.meta.dirname, 'faults.child.ts');
 /** A child that says nothing for so long hangs. */
 const SILENCE_MS = 60_000;
+/** Steps of the workload, and every how manieth call fails. */
+const LONG = { steps: 24, stride: 1 };
+const SHORT = { steps: 2, stride: 4 };
 
 interface Case {
   readonly begins?: true;
@@ -43,7 +46,7 @@ export const faults: Campaign = {
             errno,
           })),
         );
-        const cases = runCases(folder, shim.path, seed, long ? 24 : 2, plan);
+        const cases = runCases(folder, shim.path, seed, plan, long ? LONG : SHORT);
         for await (const one of cases) {
           if (one.fired) {
             figures['faults'] = (figures['faults'] ?? 0) + 1;
@@ -89,15 +92,15 @@ async function* runCases(
   folder: string,
   shim: string,
   seed: number,
-  steps: number,
   plan: readonly Planned[],
+  { steps, stride }: typeof LONG,
 ): AsyncIterable<Done> {
   let rest = [...plan];
   let k = 1;
   while (rest.length > 0) {
     const root = join(folder, 'data');
     const pairs = rest.map(({ call, errno }) => `${call}:${errno}`).join(',');
-    const args = [root, String(seed), String(steps), pairs, String(k)];
+    const args = [root, String(seed), String(steps), pairs, String(k), String(stride)];
     const child = spawn(
       process.execPath,
       ['--disable-warning=ExperimentalWarning', '--import', LOADER, PROGRAM, ...args],
@@ -128,6 +131,6 @@ async function* runCases(
       complaints: [`ended by ${signal ?? code}: ${text}`],
     };
     rest = rest.slice(rest.findIndex(({ call, errno }) => call === at.call && errno === at.errno));
-    k = at.k + 1;
+    k = at.k + stride;
   }
 }
