@@ -39,7 +39,7 @@ export async function verifyDirectory(
       random: deps.random,
       marks: () => highWater.read(),
       incarnation,
-      degradedRoots: () => store.stats().degradedRoots,
+      stats: () => store.stats(),
       deep,
       onProgress: (next) => {
         progress = next;

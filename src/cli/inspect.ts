@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { systemTimers } from '../base/clock.ts';
+import { holdingTimers } from '../base/clock.ts';
 import { systemFileSystem } from '../base/file-system.ts';
 import { systemRandom } from '../base/random.ts';
 import type { CliIo } from './io.ts';
@@ -35,7 +35,7 @@ async function inspect(blob: string, flags: InspectFlags, io: CliIo): Promise<re
   const { inspectBytes, inspectKey, listKeys } = await import('../offline.ts');
   const deps = {
     clock: io.clock,
-    timers: systemTimers,
+    timers: holdingTimers,
     random: systemRandom,
     fs: systemFileSystem,
   };

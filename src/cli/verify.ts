@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { systemTimers } from '../base/clock.ts';
+import { holdingTimers } from '../base/clock.ts';
 import { systemFileSystem } from '../base/file-system.ts';
 import { systemRandom } from '../base/random.ts';
 import { EXIT, note, type CliIo } from './io.ts';
@@ -47,7 +47,7 @@ async function verify(flags: VerifyFlags, io: CliIo): Promise<number> {
   const { findings, progress } = await verifyDirectory(
     path,
     flags.deep === true,
-    { clock: io.clock, timers: systemTimers, random: systemRandom, fs: systemFileSystem },
+    { clock: io.clock, timers: holdingTimers, random: systemRandom, fs: systemFileSystem },
     ({ volumes, volumesDone, blobs, bytes }) => {
       const nowMs = io.clock.monotonicMs();
       if (io.err.isTTY !== true || nowMs - toldMs < TELL_MS) return;

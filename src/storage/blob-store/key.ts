@@ -14,6 +14,11 @@ export function assertKey(key: string): void {
   assert(KEY.test(key) && !isReserved(key), `not a key: ${key}`);
 }
 
+/** Whether `key` can name a blob, marker or root: damage makes others of them. */
+export function isKey(key: string): boolean {
+  return key.length <= LIMITS.keyBytesMax && KEY.test(key) && !isReserved(key);
+}
+
 /** Asserts that `prefix` can begin a key; may be empty. */
 export function assertPrefix(prefix: string): void {
   assert(PREFIX.test(prefix) && prefix.length <= LIMITS.keyBytesMax, `not a prefix: ${prefix}`);

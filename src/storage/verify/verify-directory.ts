@@ -13,8 +13,11 @@ export interface VerifyOptions {
   readonly marks: () => Promise<Marks | undefined>;
   /** Incarnations so far. */
   readonly incarnation: number;
-  /** Names of roots with one whole copy, as far as they were read. */
-  readonly degradedRoots: () => readonly string[];
+  /** What was met and costs nothing by itself: see LevelStoreStats. */
+  readonly stats: () => {
+    readonly degradedRoots: readonly string[];
+    readonly strangeKeys: readonly string[];
+  };
   readonly deep: boolean;
   /** Told as it goes: volumes done and in all, blobs and bytes so far. */
   readonly onProgress: (progress: VerifyProgress) => void;
@@ -59,7 +62,11 @@ export async function verifyStore(options: VerifyOptions): Promise<Finding[]> {
       onFinding(finding);
     }
   }
-  for (const name of options.degradedRoots()) {
+  const { degradedRoots, strangeKeys } = options.stats();
+  for (const key of strangeKeys) {
+    onFinding({ kind: 'damaged', what: JSON.stringify(key), detail: 'no key of ours' });
+  }
+  for (const name of degradedRoots) {
     onFinding({ kind: 'damaged', what: name, detail: 'one of its two copies; nothing is lost' });
   }
   return findings;

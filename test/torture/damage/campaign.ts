@@ -63,7 +63,7 @@ async function run({ seeds, tell }: CampaignOptions): Promise<CampaignReport> {
           continue;
         }
       } else if (child.status !== 0 || done.length === 0) {
-        failures.push(`seed ${next}: ${child.stderr.slice(0, 1_000)}`);
+        failures.push(`seed ${next}: exit ${child.status}: ${child.stderr.slice(0, 1_000)}`);
         seed = next + 1;
         attempt = 1;
         continue;

@@ -114,7 +114,7 @@ async function verify(
       random: systemRandom,
       marks: () => directory.highWater.read(),
       incarnation: directory.incarnation,
-      degradedRoots: () => directory.store.stats().degradedRoots,
+      stats: () => directory.store.stats(),
       deep: true,
       onProgress: () => {},
     });

@@ -54,6 +54,8 @@ export interface LevelStoreStats {
   readonly quarantined: readonly { readonly name: string; readonly why: string }[];
   /** Roots of which only one of two copies is whole, as far as they were read. */
   readonly degradedRoots: readonly string[];
+  /** Keys in LevelDB that nobody can have written, as far as they were listed. */
+  readonly strangeKeys: readonly string[];
   /** Writes are refused until there is space. */
   readonly diskFull: boolean;
 }

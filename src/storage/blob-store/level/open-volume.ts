@@ -2,6 +2,7 @@ import { bytesEqual } from '../../../base/bytes.ts';
 import { TephraError } from '../../../base/errors.ts';
 import { LIMITS } from '../../../base/limits.ts';
 import type { Random } from '../../../base/random.ts';
+import { isKey } from '../key.ts';
 import type { BlobInfo, ByteRange, CasOutcome, Root } from '../contract.ts';
 import { CommitQueue, type WriteCounters } from './commit-queue.ts';
 import { type LevelHandle, type LevelWrite, readError } from './handle.ts';
@@ -31,6 +32,14 @@ const ROW_BYTES_PER_READ = 4 * 1024 * 1024;
 const PAGES_PER_READ = 64;
 const PAGE_DIGITS = 4;
 
+/** Damage that all volumes of a store share: what costs nothing, or cannot be told by a rejection. */
+export interface KnownDamage {
+  /** Names of roots with only one whole copy. */
+  readonly degradedRoots: Set<string>;
+  /** Keys in LevelDB that nobody can have written. */
+  readonly strangeKeys: Set<string>;
+}
+
 /**
  * The operations of a BlobStore within one open volume. It checks every checksum and knows nothing
  * of leases: the registry (volumes.ts) keeps the handle open while an operation runs.
@@ -39,19 +48,19 @@ export class OpenVolume {
   readonly #level: LevelHandle;
   readonly #commits: CommitQueue;
   readonly #random: Random;
-  readonly #degradedRoots: Set<string>;
+  readonly #damage: KnownDamage;
   /** The last compare-and-set of each root that is under way. */
   readonly #swaps = new Map<string, Promise<unknown>>();
 
-  /** `degradedRoots` takes up the names of roots with only one whole copy. */
+  /** `damage` takes up what operations meet and can do without. */
   constructor(
     name: string,
     level: LevelHandle,
     counters: WriteCounters,
     random: Random,
-    degradedRoots: Set<string>,
+    damage: KnownDamage,
   ) {
-    this.#degradedRoots = degradedRoots;
+    this.#damage = damage;
     this.#level = level;
     this.#commits = new CommitQueue(name, level, counters);
     this.#random = random;
@@ -124,7 +133,8 @@ export class OpenVolume {
     const rows: BlobInfo[] = [];
     await this.#scan(headerKey(prefix), headerKey(after), (levelKey, value) => {
       const key = levelKey.slice(2);
-      rows.push({ key, size: sizeOrZero(key, value) });
+      if (isKey(key)) rows.push({ key, size: sizeOrZero(key, value) });
+      else this.#damage.strangeKeys.add(levelKey);
     });
     return rows;
   }
@@ -175,7 +185,10 @@ export class OpenVolume {
   async listRoots(prefix: string): Promise<string[]> {
     const names = new Set<string>();
     for (const start of [rootKey(prefix), rootCopyKey(prefix)]) {
-      await this.#scan(start, '', (levelKey) => names.add(levelKey.slice(2)));
+      await this.#scan(start, '', (levelKey) => {
+        if (isKey(levelKey.slice(2))) names.add(levelKey.slice(2));
+        else this.#damage.strangeKeys.add(levelKey);
+      });
     }
     return [...names].sort();
   }
@@ -199,14 +212,14 @@ export class OpenVolume {
       // Whether it landed shows after the volume was reopened; the queue keeps the reason.
       return { outcome: 'unknown' };
     }
-    this.#degradedRoots.delete(name);
+    this.#damage.degradedRoots.delete(name);
     return { outcome: 'ok', token: tokenOf(next) };
   }
 
   async #root(name: string): Promise<RootRecord | null> {
     const [first, second] = await this.#getMany([rootKey(name), rootCopyKey(name)]);
     const { record, degraded } = chooseRoot(name, first, second);
-    if (degraded) this.#degradedRoots.add(name);
+    if (degraded) this.#damage.degradedRoots.add(name);
     return record;
   }
 

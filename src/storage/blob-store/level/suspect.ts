@@ -4,13 +4,18 @@ import { createRequire } from 'node:module';
 /** Longest scan of a suspect; one that lasts this long without an abort counts as sound. */
 const SCAN_MS_MAX = 60_000;
 
+/** Exit code of a scan that met damage; the same in the script. */
+const DAMAGED = 4;
+
 // Plain CommonJS as a text, because it must run without a build step and without our modules. It
 // reads from both ends, because damage that is told ends a scan, and looks every key up as well,
-// which compares keys where a scan does not. What it finds does not matter, only that it gets there.
+// which compares keys where a scan does not. It says by its exit code whether it met damage that is told:
+// not every look-up that ends a process can be guessed from here.
 const SCRIPT = `
 const { Level } = require(process.argv[1]);
 const level = new Level(process.argv[2], { createIfMissing: false, keyEncoding: 'view', valueEncoding: 'view' });
-const go = async (work) => { try { return await work(); } catch { return []; } };
+let damaged = false;
+const go = async (work) => { try { return await work(); } catch { damaged = true; return []; } };
 (async () => {
   await level.open();
   for (const reverse of [false, true]) {
@@ -18,16 +23,20 @@ const go = async (work) => { try { return await work(); } catch { return []; } }
     for (;;) {
       const some = await go(() => rows.nextv(20));
       if (some.length === 0) break;
-      await go(() => level.getMany(some.map(([key]) => key)));
+      const found = await go(() => level.getMany(some.map(([key]) => key)));
+      if (found.includes(undefined)) damaged = true;
     }
     await rows.close();
   }
   await level.close();
-})().then(() => process.exit(0), () => process.exit(1));
+})().then(() => process.exit(damaged ? 4 : 0), () => process.exit(1));
 `;
 
-/** Tells whether the volume at a path, not open here, ends the process that reads it. */
-export type SuspectCheck = (path: string) => Promise<'sound' | 'aborts'>;
+/**
+ * Tells whether the volume at a path, not open here, ends the process that reads it, or is damaged at
+ * least.
+ */
+export type SuspectCheck = (path: string) => Promise<'sound' | 'damaged' | 'aborts'>;
 
 // How a process ends by itself. SIGTERM is our time limit, SIGKILL the machine's lack of memory.
 const ABORTS = new Set<string | null>(['SIGABRT', 'SIGBUS', 'SIGSEGV', 'SIGILL']);
@@ -46,6 +55,9 @@ export const scanInChild: SuspectCheck = (path) => {
   return new Promise((resolve) => {
     // Where no child can be started nothing is proven against the volume.
     child.once('error', () => resolve('sound'));
-    child.once('exit', (_code, signal) => resolve(ABORTS.has(signal) ? 'aborts' : 'sound'));
+    child.once('exit', (code, signal) => {
+      if (ABORTS.has(signal)) resolve('aborts');
+      else resolve(code === DAMAGED ? 'damaged' : 'sound');
+    });
   });
 };

@@ -12,8 +12,10 @@ export class VolumeEntry {
   readonly period: string;
   /** Whether its directory is there. */
   exists: boolean;
-  /** Died with the process lately: examine before opening. */
+  /** To be examined before it is opened. */
   suspect = false;
+  /** Was in use at two deaths of the process lately. */
+  struck = false;
   /** Why it is set aside, if it is. */
   quarantine: string | undefined;
   /** The open volume. */

@@ -18,7 +18,7 @@ import {
   type openLevel,
   writeError,
 } from './handle.ts';
-import { OpenVolume } from './open-volume.ts';
+import { type KnownDamage, OpenVolume } from './open-volume.ts';
 import type { SuspectCheck } from './suspect.ts';
 import { createVolume, discardVolume, ensureDirectory, scanVolumes } from './volume-folders.ts';
 import { checkMarker } from './volume-marker.ts';
@@ -69,7 +69,7 @@ export class Volumes {
   readonly #slots: AbortSlots;
   readonly #entries = new Map<string, VolumeEntry>();
   readonly #counters: WriteCounters = { bytesWritten: 0, syncBatches: 0, pendingWrites: 0 };
-  readonly #degradedRoots = new Set<string>();
+  readonly #damage: KnownDamage = { degradedRoots: new Set(), strangeKeys: new Set() };
   #diskFull = false;
   #closing: Promise<void> | undefined;
   #cancelIdleCheck: () => void = () => {};
@@ -91,7 +91,8 @@ export class Volumes {
     const volumes = new Volumes(options, root, slots);
     for (const name of names) {
       const entry = volumes.#addEntry(name, true);
-      entry.suspect = options.suspectAll === true || suspects.has(name);
+      entry.struck = suspects.has(name);
+      entry.suspect = entry.struck || options.suspectAll === true;
     }
     volumes.#scheduleIdleCheck();
     return volumes;
@@ -139,6 +140,7 @@ export class Volumes {
     openVolumes: number;
     quarantined: { name: string; why: string }[];
     degradedRoots: string[];
+    strangeKeys: string[];
     diskFull: boolean;
   } {
     const all = [...this.#entries.values()];
@@ -148,7 +150,8 @@ export class Volumes {
       quarantined: all.flatMap(({ name, quarantine }) =>
         quarantine === undefined ? [] : [{ name, why: quarantine }],
       ),
-      degradedRoots: [...this.#degradedRoots],
+      degradedRoots: [...this.#damage.degradedRoots],
+      strangeKeys: [...this.#damage.strangeKeys],
       diskFull: this.#diskFull,
     };
   }
@@ -274,7 +277,7 @@ export class Volumes {
         await checkTables(fs, path);
         return this.#openTables(entry, path, options);
       });
-      entry.volume = new OpenVolume(name, level, this.#counters, random, this.#degradedRoots);
+      entry.volume = new OpenVolume(name, level, this.#counters, random, this.#damage);
       entry.usedMs = clock.monotonicMs();
     } catch (error) {
       throw this.#openError(entry, error);
@@ -309,8 +312,15 @@ export class Volumes {
   }
 
   async #examine(entry: VolumeEntry, path: string): Promise<void> {
-    if ((await this.#options.suspectCheck(path)) === 'aborts') {
+    const verdict = await this.#options.suspectCheck(path);
+    if (verdict === 'aborts') {
       throw new TephraError('volume_quarantined', 'reading it ends the process');
+    }
+    if (verdict === 'damaged' && entry.struck) {
+      throw new TephraError(
+        'volume_quarantined',
+        'the process died of it twice, and it is damaged',
+      );
     }
     entry.suspect = false;
   }
