@@ -100,11 +100,9 @@ export const BUGS: readonly Bug[] = [
     mistake: 'a query reads the root before the list',
     file: 'src/query/execute/day.ts',
     find: `  const listed = state.head.list(dayMs);
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
-  const { root } = await readPartition(state.store, partition);
+  const root = await readRoot(context, state, dayMs, wanted);
 `,
-    replace: `  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
-  const { root } = await readPartition(state.store, partition);
+    replace: `  const root = await readRoot(context, state, dayMs, wanted);
   const listed = state.head.list(dayMs);
 `,
   },
