@@ -203,8 +203,10 @@ async function inflateBody(
 export function discardBody(request: IncomingMessage, response: ServerResponse): void {
   if (request.complete) return;
   let left: number = LIMITS.discardBytesMax;
+  let pieces = 0;
   request.on('data', (chunk: Uint8Array) => {
     left -= chunk.byteLength;
+    if (areTooTiny(++pieces, LIMITS.discardBytesMax - left)) endConnection(request);
     if (left >= 0) return;
     response.end();
     if (request.httpVersionMajor !== 1) response.destroy();
