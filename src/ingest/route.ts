@@ -1,14 +1,4 @@
 import { utf8 } from '../base/bytes.ts';
-import { labelValue, type Label } from '../profile/labels.ts';
-
-/** The service of a push that names none. */
-export const UNKNOWN_SERVICE = 'unknown_service';
-
-/** The service that a push belongs to: label `service_name`, or UNKNOWN_SERVICE if absent or empty. */
-export function serviceOf(labels: readonly Label[]): string {
-  const service = labelValue(labels, 'service_name');
-  return service === undefined || service === '' ? UNKNOWN_SERVICE : service;
-}
 
 /**
  * The shard, in `[0, shardCount)`, that owns a service of a tenant. It is part of the names of

@@ -29,7 +29,15 @@ const RESERVED = new Set([
 const DROPPED = new Set(['__session_id__', '__delta__', '__order__']);
 
 const METRIC_NAME = /^[a-zA-Z_:][a-zA-Z0-9_:]*$/;
-const SERVICE_DEFAULT = 'unknown_service';
+
+/** The service of a series that names none. */
+export const UNKNOWN_SERVICE = 'unknown_service';
+
+/** The service of a series: label `service_name`, or UNKNOWN_SERVICE if absent or empty. */
+export function serviceOf(labels: readonly Label[]): string {
+  const service = labelValue(labels, 'service_name');
+  return service === undefined || service === '' ? UNKNOWN_SERVICE : service;
+}
 
 /**
  * The labels of a series as they are stored, from what a client sent. Labels without a value do not
@@ -70,7 +78,7 @@ export function validateLabels(labels: readonly Label[], surface: 'push' | 'inge
     throw new TephraError('invalid_label_name', `__name__ ${shown(metric)} is no metric name`);
   }
   if (labelValue(set, 'service_name') !== undefined) return set;
-  return sortLabels([...set, ['service_name', SERVICE_DEFAULT]]);
+  return sortLabels([...set, ['service_name', UNKNOWN_SERVICE]]);
 }
 
 /** A copy sorted by name. */

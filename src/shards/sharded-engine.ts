@@ -1,7 +1,8 @@
 import { assert } from '../base/assert.ts';
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
-import { serviceOf, shardOf } from '../ingest/route.ts';
+import { shardOf } from '../ingest/route.ts';
+import { serviceOf } from '../profile/labels.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
 import type { Label } from '../profile/labels.ts';
 import type { SeriesRow } from '../query/labels/series-label.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { serviceOf, shardOf, UNKNOWN_SERVICE } from '../../src/ingest/route.ts';
+import { shardOf } from '../../src/ingest/route.ts';
+import { serviceOf, UNKNOWN_SERVICE } from '../../src/profile/labels.ts';
 
 describe('the shard of a service', () => {
   // Part of the format: a change of any of these makes stored data unreachable.

@@ -1,4 +1,4 @@
-import { type LabelSet, labelValue } from '../../profile/labels.ts';
+import { type LabelSet, labelValue, serviceOf } from '../../profile/labels.ts';
 import { formatProfileType, type ProfileType } from '../../profile/profile-type.ts';
 
 /** A stored series: its labels as stored and the five-part id of what it measures. */
@@ -6,9 +6,6 @@ export interface SeriesRow {
   readonly labels: LabelSet;
   readonly type: string;
 }
-
-/** The service of a series that came without `service_name`. */
-export const UNKNOWN_SERVICE = 'unknown_service';
 
 /**
  * How the labels that no agent sends are derived. They win over a stored label of the same name:
@@ -32,9 +29,4 @@ export const DERIVED_NAMES: readonly string[] = [...DERIVED.keys()];
 export function seriesLabel(labels: LabelSet, type: ProfileType, name: string): string {
   const derive = DERIVED.get(name);
   return derive === undefined ? (labelValue(labels, name) ?? '') : derive(labels, type);
-}
-
-function serviceOf(labels: LabelSet): string {
-  const service = labelValue(labels, 'service_name') ?? '';
-  return service === '' ? UNKNOWN_SERVICE : service;
 }

@@ -6,7 +6,8 @@ import type { Limits } from '../../../src/shards/host-contract.ts';
 import { ShardHost } from '../../../src/shards/host.ts';
 import { inlineHandle } from '../../../src/shards/host-handle.ts';
 import { VolumeRetention } from '../../../src/shards/volume-retention.ts';
-import { serviceOf, shardOf } from '../../../src/ingest/route.ts';
+import { shardOf } from '../../../src/ingest/route.ts';
+import { serviceOf } from '../../../src/profile/labels.ts';
 import type { BlobStore } from '../../../src/storage/blob-store/contract.ts';
 import {
   MemoryBlobStore,
