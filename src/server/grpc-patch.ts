@@ -9,6 +9,7 @@
  *    Here the handler inflates.
  */
 import { createRequire } from 'node:module';
+import { TephraError } from '../base/errors.ts';
 
 /** A message that is compressed still. */
 export class CompressedMessage {
@@ -86,8 +87,9 @@ function write(this: Decoder, data: Buffer): Buffer[] {
     if (Number.isNaN(into.size) && into.used === PREFIX_BYTES) {
       const size = into.bytes.readUInt32BE(1);
       if (this.maxReadMessageLength !== -1 && size > this.maxReadMessageLength) {
-        throw new RangeError(
-          `Received message larger than max (${size} vs ${this.maxReadMessageLength})`,
+        throw new TephraError(
+          'body_size_limit',
+          `received a message of ${size} bytes, ${this.maxReadMessageLength} are allowed`,
         );
       }
       into.size = PREFIX_BYTES + size;
