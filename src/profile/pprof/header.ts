@@ -5,7 +5,8 @@ import type { PprofScratch } from './scratch.ts';
 import { type Cursor, failString } from './wire.ts';
 
 const SAMPLE_TYPE_TAG = 0x0a;
-const NO_VALUE_TYPE: ValueType = { type: '', unit: '' };
+/** What an absent period type reads as. */
+export const NO_VALUE_TYPE: ValueType = { type: '', unit: '' };
 /** Slots of the memory for texts; a power of two. */
 const TEXT_SLOTS = 64;
 const TEXT_BYTES_MAX = 32;

@@ -4,7 +4,7 @@ import { NO_MAPPING, type ProfileColumns } from '../columns.ts';
 import { PROFILE_LIMITS, type ProfileLimits } from '../limits.ts';
 import { appendTexts, NO_STACK_TEXT, TRUNCATED_TEXT } from '../synthetic.ts';
 import { FIELD } from './fields.ts';
-import { HeaderReader } from './header.ts';
+import { HeaderReader, NO_VALUE_TYPE } from './header.ts';
 import { IdTable } from './ids.ts';
 import { isLegacyPprof } from './legacy.ts';
 import { type Ids, LocationReader } from './locations.ts';
@@ -16,9 +16,12 @@ import { Cursor, failProfile } from './wire.ts';
 
 const DURATION_NANOS_MAX = DAY_MS * Number(NANOS_PER_MS);
 const STRING_TAG = 0x32;
+const NO_BYTES = new Uint8Array(0);
 
 /** Synthetic locations that a profile may need: one for no stack, one for a cut stack. */
 const SYNTHETIC_MAX = 2;
+
+type MutableColumns = { -readonly [K in keyof ProfileColumns]: ProfileColumns[K] };
 
 /**
  * Reads pprof profiles straight into columns, without an object per message. One reader per
@@ -37,6 +40,9 @@ export class PprofReader {
   readonly #header: HeaderReader;
   readonly #locations: LocationReader;
   readonly #samples: SampleReader;
+  /** What `read` gives out, made anew with the arrays: it has the size of a small profile. */
+  #columns: MutableColumns | undefined;
+  #columnsMadeAt = -1;
   readonly #rows: ScratchRows = {
     strings: 0,
     functions: 0,
@@ -117,41 +123,30 @@ export class PprofReader {
     // The place of a row is fixed, so cut stacks bring the row for missing ones along.
     const extra = this.#samples.deepStacks ? SYNTHETIC_MAX : Number(this.#samples.emptyStacks);
 
-    return {
-      bytes: extra === 0 ? bytes : this.#addSynthetic(bytes, extra),
-      stringCount: strings + extra,
-      stringStart: scratch.stringStart,
-      stringEnd: scratch.stringEnd,
-      sampleTypes,
-      periodType,
-      period: header.period(bytes, scan.periodAt),
-      timeNanos: header.int64(bytes, scan.timeNanosAt),
-      durationNanos,
-      functionCount: functions + extra,
-      functionName: scratch.functionName,
-      functionSystemName: scratch.functionSystemName,
-      functionFile: scratch.functionFile,
-      functionStartLine: scratch.functionStartLine,
-      mappingCount: rows[FIELD.mapping] as number,
-      mappingFile: scratch.mappingFile,
-      mappingBuildId: scratch.mappingBuildId,
-      locationCount: locations + extra,
-      locationMapping: scratch.locationMapping,
-      locationAddressLow: scratch.locationAddressLow,
-      locationAddressHigh: scratch.locationAddressHigh,
-      locationLineStart: scratch.locationLineStart,
-      lineFunction: scratch.lineFunction,
-      lineNumber: scratch.lineNumber,
-      lineColumn: scratch.lineColumn,
-      sampleCount: samples,
-      sampleLocationStart: scratch.sampleLocationStart,
-      sampleLocations: scratch.sampleLocations,
-      values: scratch.values,
-      wideValues,
-      sampleLabelStart: scratch.sampleLabelStart,
-      labelKey: scratch.labelKey,
-      labelText: scratch.labelText,
-    };
+    const columns = this.#openColumns();
+    columns.bytes = extra === 0 ? bytes : this.#addSynthetic(bytes, extra);
+    columns.stringCount = strings + extra;
+    columns.sampleTypes = sampleTypes;
+    columns.periodType = periodType;
+    columns.period = header.period(bytes, scan.periodAt);
+    columns.timeNanos = header.int64(bytes, scan.timeNanosAt);
+    columns.durationNanos = durationNanos;
+    columns.functionCount = functions + extra;
+    columns.mappingCount = rows[FIELD.mapping] as number;
+    columns.locationCount = locations + extra;
+    columns.sampleCount = samples;
+    columns.wideValues = wideValues;
+    return columns;
+  }
+
+  /** The columns with the arrays of now; what is no array is still of the profile before. */
+  #openColumns(): MutableColumns {
+    const scratch = this.#scratch;
+    if (this.#columns === undefined || this.#columnsMadeAt !== scratch.changes) {
+      this.#columns = columnsOf(scratch);
+      this.#columnsMadeAt = scratch.changes;
+    }
+    return this.#columns;
   }
 
   /** Takes memory for what the scan saw, each kind in proportion to its bytes in the payload. */
@@ -244,4 +239,43 @@ export class PprofReader {
     }
     return empty > 1;
   }
+}
+
+/** Columns over the arrays of `scratch`, of no profile yet. */
+function columnsOf(scratch: PprofScratch): MutableColumns {
+  return {
+    bytes: NO_BYTES,
+    stringCount: 0,
+    sampleTypes: [],
+    periodType: NO_VALUE_TYPE,
+    period: 0n,
+    timeNanos: 0n,
+    durationNanos: 0n,
+    functionCount: 0,
+    mappingCount: 0,
+    locationCount: 0,
+    sampleCount: 0,
+    wideValues: undefined,
+    stringStart: scratch.stringStart,
+    stringEnd: scratch.stringEnd,
+    functionName: scratch.functionName,
+    functionSystemName: scratch.functionSystemName,
+    functionFile: scratch.functionFile,
+    functionStartLine: scratch.functionStartLine,
+    mappingFile: scratch.mappingFile,
+    mappingBuildId: scratch.mappingBuildId,
+    locationMapping: scratch.locationMapping,
+    locationAddressLow: scratch.locationAddressLow,
+    locationAddressHigh: scratch.locationAddressHigh,
+    locationLineStart: scratch.locationLineStart,
+    lineFunction: scratch.lineFunction,
+    lineNumber: scratch.lineNumber,
+    lineColumn: scratch.lineColumn,
+    sampleLocationStart: scratch.sampleLocationStart,
+    sampleLocations: scratch.sampleLocations,
+    values: scratch.values,
+    sampleLabelStart: scratch.sampleLabelStart,
+    labelKey: scratch.labelKey,
+    labelText: scratch.labelText,
+  };
 }

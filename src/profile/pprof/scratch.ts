@@ -26,42 +26,56 @@ export class PprofScratch {
   labelKey = new Uint32Array(0);
   labelText = new Uint32Array(0);
 
+  /** How often {@link fit} made an array anew. */
+  changes = 0;
+
   /** Makes room for so many rows of each kind; upper bounds are welcome, untouched pages are free. */
   fit(rows: ScratchRows): void {
     if (misfits(this.stringStart, rows.strings)) {
+      this.changes++;
       this.stringStart = grown(this.stringStart, rows.strings);
       this.stringEnd = grown(this.stringEnd, rows.strings);
     }
     if (misfits(this.functionName, rows.functions)) {
+      this.changes++;
       this.functionName = grown(this.functionName, rows.functions);
       this.functionSystemName = grown(this.functionSystemName, rows.functions);
       this.functionFile = grown(this.functionFile, rows.functions);
       this.functionStartLine = grown(this.functionStartLine, rows.functions);
     }
     if (misfits(this.mappingFile, rows.mappings)) {
+      this.changes++;
       this.mappingFile = grown(this.mappingFile, rows.mappings);
       this.mappingBuildId = grown(this.mappingBuildId, rows.mappings);
     }
     if (misfits(this.locationLineStart, rows.locations + 1)) {
+      this.changes++;
       this.locationMapping = grown(this.locationMapping, rows.locations + 1);
       this.locationAddressLow = grown(this.locationAddressLow, rows.locations + 1);
       this.locationAddressHigh = grown(this.locationAddressHigh, rows.locations + 1);
       this.locationLineStart = grown(this.locationLineStart, rows.locations + 1);
     }
     if (misfits(this.lineFunction, rows.lines)) {
+      this.changes++;
       this.lineFunction = grown(this.lineFunction, rows.lines);
       this.lineNumber = grown(this.lineNumber, rows.lines);
       this.lineColumn = grown(this.lineColumn, rows.lines);
     }
     if (misfits(this.sampleLocationStart, rows.samples + 1)) {
+      this.changes++;
       this.sampleLocationStart = grown(this.sampleLocationStart, rows.samples + 1);
       this.sampleLabelStart = grown(this.sampleLabelStart, rows.samples + 1);
     }
     if (misfits(this.sampleLocations, rows.frames)) {
+      this.changes++;
       this.sampleLocations = grown(this.sampleLocations, rows.frames);
     }
-    if (misfits(this.values, rows.values)) this.values = grown(this.values, rows.values);
+    if (misfits(this.values, rows.values)) {
+      this.changes++;
+      this.values = grown(this.values, rows.values);
+    }
     if (misfits(this.labelKey, rows.labels)) {
+      this.changes++;
       this.labelKey = grown(this.labelKey, rows.labels);
       this.labelText = grown(this.labelText, rows.labels);
     }
