@@ -216,8 +216,8 @@ function announce(
     else if (segment !== undefined) canonical.pending.set(segment, to);
   }
   return () => {
-    if (segment !== undefined)
-      for (const { canonical } of services) canonical.pending.delete(segment);
+    if (segment === undefined) return;
+    for (const { canonical } of services) canonical.pending.delete(segment);
   };
 }
 
