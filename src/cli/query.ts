@@ -5,10 +5,11 @@ import { Option, type Command } from 'commander';
 import { isErrorLike, TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { parseTime } from '../base/parse-time.ts';
-import { ProfileSchema } from '../gen/google/v1/profile_pb.ts';
+import { type Profile, ProfileSchema } from '../gen/google/v1/profile_pb.ts';
 import { stacksOf, treeOfDiff, treeOfFlameGraph, type CallNode } from './call-tree.ts';
 import { calling, querier, serverUrl } from './client.ts';
 import { chooseType } from './choose-type.ts';
+import { diffProfile } from './diff-pprof.ts';
 import { CliError, EXIT, note, takesColor, type CliIo } from './io.ts';
 import { diffTable, mergeTable, topTable, type TableStyle } from './tables.ts';
 import { unitOf } from './units.ts';
@@ -63,10 +64,11 @@ export function addQuery(program: Command, io: CliIo): void {
         )
         .option('--base-to <TIME>', 'end of the baseline (default: --from)');
     }
-    const formats = kind === 'merge' ? ['table', 'folded', 'pprof'] : ['table', 'folded'];
     command
       .addOption(
-        new Option('--format <FORMAT>', 'how to write it').choices(formats).default('table'),
+        new Option('--format <FORMAT>', 'how to write it')
+          .choices(['table', 'folded', 'pprof'])
+          .default('table'),
       )
       .addHelpText('after', EXAMPLES)
       .action(async (options: QueryOptions) => {
@@ -77,6 +79,7 @@ export function addQuery(program: Command, io: CliIo): void {
 
 const EXAMPLES = `
 Folded output has one stack a line and its value; of a diff: the baseline's value and the other one.
+A pprof of a diff has the baseline's samples with negative values, as go tool pprof -diff_base makes it.
 
 Examples:
   $ tephra query top --service shop
@@ -105,8 +108,12 @@ async function runQuery(kind: Kind, options: QueryOptions, io: CliIo): Promise<v
 
   let answer: string | Uint8Array;
   if (options.format === 'pprof') {
-    const request = { profileTypeID, labelSelector, ...range };
-    const profile = await calling(server, () => client.selectMergeProfile(request, call));
+    const merged = ({ start, end }: Range): Promise<Profile> =>
+      calling(server, () =>
+        client.selectMergeProfile({ profileTypeID, labelSelector, start, end }, call),
+      );
+    const now = await merged(range);
+    const profile = kind === 'diff' ? diffProfile(await merged(base), now) : now;
     if (profile.sample.length === 0) throw noData(labelSelector, profileTypeID);
     answer = gzipSync(toBinary(ProfileSchema, profile));
     if (options.out === undefined && io.out.isTTY === true) {

@@ -70,7 +70,7 @@ describe('tephra', () => {
     [['push', 'f', '--label', 'x'], 2, '--label: expected name=value'],
     [['push', 'f', '--server', 'ftp://x'], 2, '--server: expected http'],
     [['query', 'top', '--from', 'now', '--to', 'now-1h'], 2, '--from is after --to'],
-    [['query', 'top', '--format', 'pprof'], 2, 'Allowed choices are table, folded'],
+    [['query', 'top', '--format', 'svg'], 2, 'Allowed choices are table, folded, pprof'],
     [['query', 'top', '--service', 'a', '--selector', 'x{}'], 2, '--selector: expected {...}'],
   ])('%j exits with %i and says %j', async (args, code, says) => {
     const run = await tephra(...args);
