@@ -5,6 +5,7 @@ import type { Logger } from './base/logger.ts';
 import type { Metrics } from './base/metrics.ts';
 import type { Random } from './base/random.ts';
 import { defaultWorkers } from './config/cores.ts';
+import { budgetBytes } from './config/memory.ts';
 import type { Config } from './config/schema.ts';
 import { formatAddress, type ListenAddress } from './config/values.ts';
 import type { TlsIdentity } from './server/port.ts';
@@ -24,6 +25,8 @@ export interface AppDeps {
   readonly metrics: Metrics;
   /** Cores that may be used: decides the number of workers where the configuration does not. */
   readonly cores: number;
+  /** Bytes of memory that may be used: the budgets are held against it. */
+  readonly memoryBytes: number;
   /** Compiled entry of a worker thread, if it is not beside src/shards/create-engine. */
   readonly workerEntry?: URL | undefined;
 }
@@ -44,6 +47,16 @@ export interface App {
 /** Time between two saves of the ledger: what may be lost unseen is what came after the last. */
 const UPKEEP_INTERVAL_MS = 1_000;
 
+/** Says so where the budgets add up to more than there is: it serves, but may be ended when they fill. */
+function warnOfMemory(config: Config, { logger, memoryBytes }: AppDeps): void {
+  const budgets = budgetBytes(config.maxInFlight);
+  if (budgets <= memoryBytes) return;
+  logger.warn('the budgets of memory add up to more than this machine gives', {
+    budgetBytes: budgets,
+    memoryBytes,
+  });
+}
+
 /** Time between two looks at which jobs are due. */
 const JOBS_INTERVAL_MS = 2_000;
 
@@ -55,6 +68,7 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
   const { clock, logger } = deps;
   const startedMs = clock.monotonicMs();
   const workers = config.workers ?? defaultWorkers(deps.cores);
+  warnOfMemory(config, deps);
   const undo: (() => Promise<void>)[] = [];
   try {
     const directory = await openDirectory(config, deps);

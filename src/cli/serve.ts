@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { Option, type Command } from 'commander';
 import type { App } from '../app.ts';
 import { systemClock, systemTimers } from '../base/clock.ts';
@@ -9,6 +9,7 @@ import { createLogger, type Logger } from '../base/logger.ts';
 import { createMetrics } from '../base/metrics.ts';
 import { systemRandom } from '../base/random.ts';
 import { usableCores } from '../config/cores.ts';
+import { usableMemory } from '../config/memory.ts';
 import { loadConfig, unknownVariables, type ConfigSources } from '../config/load.ts';
 import { CONFIG_KEYS, flagName, settingMeta, variableName, type Config } from '../config/schema.ts';
 import { formatAddress } from '../config/values.ts';
@@ -62,6 +63,7 @@ async function serve(options: Record<string, unknown>, io: CliIo): Promise<numbe
     logger,
     metrics: createMetrics(),
     cores: usableCores(availableParallelism(), readCpuQuota()),
+    memoryBytes: usableMemory(totalmem(), process.constrainedMemory()),
   }).catch((error: unknown) => {
     throw startError(error);
   });

@@ -27,6 +27,7 @@ const deps = (): AppDeps => ({
   logger: silentLogger,
   metrics: createMetrics(),
   cores: 1,
+  memoryBytes: 2 ** 33,
 });
 const start = (flags: Record<string, string> = {}): Promise<App> =>
   startApp(

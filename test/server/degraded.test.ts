@@ -44,6 +44,7 @@ function start(aheadMs: number): Promise<App> {
       }),
       metrics: createMetrics(),
       cores: 1,
+      memoryBytes: 2 ** 33,
     },
   );
 }

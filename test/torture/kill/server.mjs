@@ -91,6 +91,7 @@ const app = await startApp(config, {
   logger: createLogger({ level: 'info', sink: process.stdout, clock: systemClock, pretty: false }),
   metrics: createMetrics(),
   cores: 2,
+  memoryBytes: 2 ** 33,
 });
 process.stdout.write(`ready ${app.address.host}:${app.address.port}\n`);
 process.on('SIGTERM', () => void app.stop().then(() => process.exit(0)));
