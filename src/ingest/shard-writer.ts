@@ -154,6 +154,21 @@ export class ShardWriter {
 
   /** Never rejects: every outcome goes to the waiters. */
   async #flush(draft: Draft): Promise<void> {
+    // A process that slept for a day wakes with pushes for a volume that retention takes away.
+    if (this.#state.releasedVolumes.has(draft.rawVolume)) {
+      const detail = `${draft.rawVolume} is past its retention; send again`;
+      this.#abandon(draft, new TephraError('write_unknown', detail));
+      return;
+    }
+    this.#state.puttingTo = draft.rawVolume;
+    try {
+      await this.#put(draft);
+    } finally {
+      this.#state.puttingTo = undefined;
+    }
+  }
+
+  async #put(draft: Draft): Promise<void> {
     const seq = ++this.#seq;
     const skipped = this.#skipped;
     const arrivalHourMs = floorTo(draft.arrivalMs, HOUR_MS);

@@ -36,9 +36,12 @@ export function isPastRetention(volume: string, rules: RetentionRules, nowMs: nu
 export async function releaseVolume(state: ShardState, volume: string): Promise<boolean> {
   const day = parseMinutesVolume(volume);
   if (day === undefined) {
+    // What is on its way into it would be acknowledged, and gone.
+    if (state.puttingTo === volume) return true;
     for (const section of state.head.all()) {
       if (rawVolume(section.arrivalHourMs) === volume) return true;
     }
+    state.releasedVolumes.add(volume);
     return false;
   }
   if (state.head.list(day).length > 0) return true;

@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
+import { sleep, systemTimers } from '../../src/base/clock.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/base/time.ts';
+import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
 import { decodeRoot } from '../../src/storage/root/decode.ts';
 import type { PartitionRoot } from '../../src/storage/root/encode.ts';
 import { Bench, DAY } from './fixture.ts';
@@ -121,6 +123,31 @@ describe('retention', () => {
     await bench.push('a', DAY + 1_000);
     await bench.at(DAY + 3 * DAY_MS);
     expect(await bench.store.listVolumes('raw')).toHaveLength(1);
+    await bench.engine.stop();
+    await bench.open();
+    expect((await bench.merge()).ticks).toBe(1n);
+  });
+
+  test('a raw volume stays while a push is on its way into it, however long the process slept', async () => {
+    const bench = new Bench();
+    let wake = (): void => {};
+    const asleep = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    /** Stores at once and answers late. */
+    class SleepyStore extends MemoryBlobStore {
+      override async put(...args: Parameters<MemoryBlobStore['put']>): Promise<void> {
+        await super.put(...args);
+        if (args[0].startsWith('raw/')) await asleep;
+      }
+    }
+    bench.store = new SleepyStore();
+    await bench.open();
+    const pushed = bench.push('a', DAY + 1_000);
+    await sleep(systemTimers, 20);
+    await bench.at(DAY + 3 * DAY_MS);
+    wake();
+    expect(await pushed).toBe('stored');
     await bench.engine.stop();
     await bench.open();
     expect((await bench.merge()).ticks).toBe(1n);

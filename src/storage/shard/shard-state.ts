@@ -41,6 +41,10 @@ export class ShardState {
   landed: ReadonlyMap<number, Intervals> = new Map();
   /** Ids of blocks that turned out damaged or lost: jobs leave them as they are. */
   readonly damagedBlocks = new Set<string>();
+  /** Raw volume of the fragment that is being put or in doubt; the writer sets it. */
+  puttingTo: string | undefined;
+  /** Raw volumes that may be dropped at any moment: nothing more is put into them. */
+  readonly releasedVolumes = new Set<string>();
   /** Set while an absorb needs the writer to stand still; resolve no push until it resolves. */
   gate: Promise<void> | undefined;
   /** Resolves when no fragment is being put or in doubt; the writer sets it. */
