@@ -70,7 +70,7 @@ export async function absorbPartition(
 
 /** Whether every section can be taken over as it is; the answer holds until the next await. */
 async function isAllLive(state: ShardState, dayMs: number): Promise<boolean> {
-  const { root } = await readPartition(state.store, partitionOf(state, dayMs));
+  const { root } = await readPartition(state.store, state.partition(dayMs));
   for (const [, sections] of byService(state.head.list(dayMs))) {
     const first = sections[0] as HeadSection;
     const canonical = await state.canonical.load(dayMs, first.tenant, first.service, root);
@@ -109,7 +109,7 @@ async function absorbOnce(
   const listed = state.head.list(dayMs);
   const { landed } = state;
   if (listed.length === 0) return { sections: 0, blocks: 0, ignored: 0 };
-  const partition = await readPartition(state.store, partitionOf(state, dayMs));
+  const partition = await readPartition(state.store, state.partition(dayMs));
   const { root } = partition;
   if (root.dropped) {
     state.head.remove(dayMs, listed);
@@ -134,7 +134,7 @@ async function absorbOnce(
   const committed = await commitPartition(
     state.store,
     state.random,
-    partitionOf(state, dayMs),
+    state.partition(dayMs),
     partition,
     {
       absorbed: mergeAbsorbed(root.absorbed, landed),
@@ -317,10 +317,6 @@ function mergeAbsorbed(absorbed: Absorbed, landed: Absorbed): Absorbed {
     merged = addAbsorbed(merged, incarnation, intervals);
   }
   return merged;
-}
-
-function partitionOf(state: ShardState, dayMs: number) {
-  return { dayMs, shard: state.shard, shardCount: state.shardCount };
 }
 
 function byService(sections: readonly HeadSection[]): Map<string, HeadSection[]> {

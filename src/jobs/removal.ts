@@ -22,7 +22,7 @@ export async function emptyTrash(
   nowMs: number,
   graceMs: number,
 ): Promise<number> {
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
+  const partition = state.partition(dayMs);
   const before = await readPartition(state.store, partition);
   const old = before.root.trash.filter(({ sinceMs }) => nowMs - sinceMs >= graceMs);
   if (old.length === 0) return 0;
@@ -47,7 +47,7 @@ export async function emptyTrash(
  * cannot name one of them any more. Resolves to how many were removed.
  */
 export async function sweepOrphans(state: ShardState, dayMs: number): Promise<number> {
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
+  const partition = state.partition(dayMs);
   const blocks = await state.store.list(blockPrefix(dayMs, state.shard));
   const segments = await state.store.list(segmentPrefix(dayMs, state.shard));
   const outlines = await state.store.list(outlinePrefix(dayMs, state.shard));

@@ -45,7 +45,7 @@ export async function releaseVolume(state: ShardState, volume: string): Promise<
     return false;
   }
   if (state.head.list(day).length > 0) return true;
-  const partition = { dayMs: day, shard: state.shard, shardCount: state.shardCount };
+  const partition = state.partition(day);
   let before: PartitionState;
   try {
     before = await readPartition(state.store, partition);

@@ -51,7 +51,7 @@ export async function rollPartition(
   dayMs: number,
   options: RollOptions,
 ): Promise<RollReport> {
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
+  const partition = state.partition(dayMs);
   const before = await readPartition(state.store, partition);
   const { root } = before;
   if (root.dropped) return NOTHING;

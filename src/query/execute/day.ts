@@ -211,7 +211,7 @@ async function readRoot(
   dayMs: number,
   wanted: Wanted,
 ): Promise<PartitionRoot | undefined> {
-  const partition = { dayMs, shard: state.shard, shardCount: state.shardCount };
+  const partition = state.partition(dayMs);
   try {
     return (await readPartition(state.store, partition)).root;
   } catch (thrown) {

@@ -93,7 +93,7 @@ async function readRoot(
   damaged: string[],
 ): Promise<PartitionRoot | undefined> {
   try {
-    return (await readPartition(state.store, partitionOf(state, dayMs))).root;
+    return (await readPartition(state.store, state.partition(dayMs))).root;
   } catch (thrown) {
     const error = TephraError.from(thrown);
     if (error.reason !== 'volume_quarantined' && error.reason !== 'corrupt_block') throw error;
@@ -129,10 +129,6 @@ async function listFragments(
   return found.toSorted(
     (a, b) => a.view.incarnation - b.view.incarnation || a.view.seq - b.view.seq,
   );
-}
-
-function partitionOf(state: ShardState, dayMs: number) {
-  return { dayMs, shard: state.shard, shardCount: state.shardCount };
 }
 
 async function addSection(

@@ -7,6 +7,7 @@ import type { Intervals } from '../root/absorbed.ts';
 import { CanonicalDictionaries } from './canonical.ts';
 import { Head } from './head.ts';
 import type { SectionScope } from './head.ts';
+import type { Partition } from './partition.ts';
 
 /** The dictionary into which the live writer resolves pushes of (tenant, service, partition). */
 export interface WriterScope extends SectionScope {
@@ -64,6 +65,11 @@ export class ShardState {
     this.store = options.store;
     this.random = options.random;
     this.canonical = new CanonicalDictionaries(options);
+  }
+
+  /** The partition of this shard that holds the UTC day beginning at `dayMs`. */
+  partition(dayMs: number): Partition {
+    return { dayMs, shard: this.shard, shardCount: this.shardCount };
   }
 
   /** A new epoch number of this incarnation and shard. */
