@@ -127,6 +127,10 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       highWater: createHighWater(fs, join(path, 'high-water')),
       isFirst: file.incarnation === 1,
       nowMs: clock.nowMs(),
+    }).catch(async (error: unknown) => {
+      // It has opened volumes, and this process may try again.
+      await store.close();
+      throw error;
     });
     return {
       path,
@@ -169,10 +173,10 @@ async function close(
   ballast: Ballast,
   lock: DirectoryLock,
 ): Promise<void> {
-  if (store.stats().diskFull && (await fs.freeBytes(path)) < LIMITS.diskFreeBytesMin) {
-    await ballast.free();
-  }
   try {
+    if (store.stats().diskFull && (await fs.freeBytes(path)) < LIMITS.diskFreeBytesMin) {
+      await ballast.free();
+    }
     await ledger.save();
   } finally {
     await store.close();

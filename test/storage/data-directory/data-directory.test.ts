@@ -176,6 +176,42 @@ describe('a data directory', () => {
     await expect(open(path, fs)).rejects.toThrow(/^data_dir_unusable: .*data: \w+/);
   });
 
+  it('leaves nothing open where a start fails, so that the next one in this process gets it', async () => {
+    const volumes = ['raw/20260314-06', 'raw/20260314-12'];
+    const keys = volumes.map((volume) => `${volume}/f/20260314-12/00/0000000009/0000000001`);
+    const first = await open();
+    for (const key of keys) await first.level.put(key, Uint8Array.of(1));
+    await closeAll();
+    // The first volume is open by now.
+    const fs = {
+      ...systemFileSystem,
+      stat: (place: string) =>
+        place === join(path, 'volumes', volumes[1] ?? '', 'tables.json')
+          ? Promise.reject(systemError('ENOSPC'))
+          : systemFileSystem.stat(place),
+    };
+    await expect(open(path, fs)).rejects.toThrow(/storage_full: opening raw\/20260314-12/);
+    const second = await open();
+    for (const key of keys) expect(await second.level.get(key)).toEqual(Uint8Array.of(1));
+  });
+
+  it('lets go of all it holds also where the ballast cannot be given up at its end', async () => {
+    let refuses = false;
+    const fs: FileSystem = {
+      ...systemFileSystem,
+      freeBytes: () => Promise.resolve(0),
+      remove: (place) =>
+        refuses && place.endsWith('ballast')
+          ? Promise.reject(systemError('EIO'))
+          : systemFileSystem.remove(place),
+    };
+    const first = await open(path, fs);
+    refuses = true;
+    await expect(first.close()).rejects.toThrow(/EIO/);
+    opened.length = 0;
+    expect((await open()).incarnation).toBe(2);
+  });
+
   it('survives a failure at any step of its opening, and never counts backwards', async () => {
     let last = (await open()).incarnation;
     await closeAll();
