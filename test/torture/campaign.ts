@@ -34,6 +34,8 @@ export interface Campaign {
   /** Seeds of the form that runs with the default suite, and of the long one. */
   readonly short: SeedRange;
   readonly long: SeedRange;
+  /** Seeds after which a long form tells and records what it has so far: a few minutes' work. */
+  readonly slice: number;
   /** Runs the seeds; rejects only where it cannot run at all. */
   run(options: CampaignOptions): Promise<CampaignReport>;
 }
@@ -41,6 +43,21 @@ export interface Campaign {
 /** Seeds of a range, ascending. */
 export function* seedsOf({ from, to }: SeedRange): Iterable<number> {
   for (let seed = from; seed <= to; seed++) yield seed;
+}
+
+/** A range in slices of at most `size` seeds. */
+export function* slicesOf({ from, to }: SeedRange, size: number): Iterable<SeedRange> {
+  for (let at = from; at <= to; at += size) yield { from: at, to: Math.min(to, at + size - 1) };
+}
+
+/** Figures of two runs, added by name. */
+export function addFigures(
+  a: CampaignReport['figures'],
+  b: CampaignReport['figures'],
+): CampaignReport['figures'] {
+  const sums = { ...a };
+  for (const [name, count] of Object.entries(b)) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
 }
 
 /** The command that runs one seed again. */

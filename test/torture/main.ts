@@ -8,10 +8,19 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { parseSeeds, type Campaign, type CampaignReport, type SeedRange } from './campaign.ts';
+import {
+  addFigures,
+  parseSeeds,
+  slicesOf,
+  type Campaign,
+  type CampaignReport,
+  type SeedRange,
+} from './campaign.ts';
 import { CAMPAIGNS } from './registry.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+/** Broken promises after which a run has told enough. */
+const BROKEN_MAX = 20;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 const words = process.argv.slice(2);
@@ -29,35 +38,67 @@ if (chosen.length === 0 || (seedsAt >= 0 && seeds === undefined)) {
   for (const campaign of chosen) await run(campaign, seeds ?? campaign[long ? 'long' : 'short']);
 }
 
+/**
+ * A long run goes slice by slice: what one found is told at once, and the row in the document grows
+ * with each, so that a run that is stopped has counted for what it did.
+ */
 async function run(campaign: Campaign, range: SeedRange): Promise<void> {
   say(`${campaign.name}: seeds ${range.from}..${range.to}${long ? ' (long)' : ''}`);
   const startedMs = performance.now();
-  const report = await campaign.run({ seeds: range, long, tell: say });
-  const seconds = Math.round((performance.now() - startedMs) / 1_000);
-  if (report.skipped !== undefined) {
-    say(`${campaign.name}: skipped: ${report.skipped}`);
-    return;
+  let broken = 0;
+  let figures: CampaignReport['figures'] = {};
+  let row: string | undefined;
+  for (const slice of slicesOf(range, long ? campaign.slice : Infinity)) {
+    const report = await campaign.run({ seeds: slice, long, tell: say });
+    if (report.skipped !== undefined) {
+      say(`${campaign.name}: skipped: ${report.skipped}`);
+      return;
+    }
+    for (const failure of report.failures) say(`BROKEN ${failure}`);
+    broken += report.failures.length;
+    figures = addFigures(figures, report.figures);
+    const seconds = Math.round((performance.now() - startedMs) / 1_000);
+    say(`${campaign.name}: to ${slice.to}: ${show(figures)}; ${broken} broken, ${seconds} s`);
+    if (long) {
+      const reached = { from: range.from, to: slice.to };
+      row = record(rowOf(campaign, reached, figures, broken, seconds), row);
+    }
+    if (broken >= BROKEN_MAX) break;
   }
-  for (const failure of report.failures) say(`BROKEN ${failure}`);
-  const text = figuresOf(report);
-  say(`${campaign.name}: ${text}; ${report.failures.length} broken, ${seconds} s`);
-  if (report.failures.length > 0) process.exitCode = 1;
-  if (long) record(campaign, range, report, seconds);
+  if (broken > 0) process.exitCode = 1;
 }
 
-function figuresOf({ figures }: CampaignReport): string {
+function show(figures: CampaignReport['figures']): string {
   return Object.entries(figures)
     .map(([what, count]) => `${count} ${what}`)
     .join(', ');
 }
 
-/** One row below the heading `## Runs`, which is the last of the document. */
-function record(
+function rowOf(
   campaign: Campaign,
   range: SeedRange,
-  report: CampaignReport,
+  figures: CampaignReport['figures'],
+  broken: number,
   seconds: number,
-): void {
+): string {
+  const cells = [
+    new Date().toISOString().slice(0, 10),
+    commit(),
+    `${cpus().length} x ${cpus()[0]?.model.trim() ?? '?'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`,
+    campaign.name,
+    `${range.from}..${range.to}`,
+    show(figures),
+    broken,
+    seconds,
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+/**
+ * Appends a row below the heading `## Runs`, the last of the document, or puts it in the place of the
+ * one that this run wrote before; others may have appended theirs, and padded the table, meanwhile.
+ */
+function record(row: string, before: string | undefined): string {
   const path = join(ROOT, 'docs/reliability.md');
   const heading = '## Runs';
   let text = existsSync(path) ? readFileSync(path, 'utf8') : '# Reliability\n';
@@ -65,17 +106,13 @@ function record(
     text += `\n${heading}\n\n| date | commit | machine | campaign | seeds | figures | broken | s |\n`;
     text += '| --- | --- | --- | --- | --- | --- | --- | --- |\n';
   }
-  const row = [
-    new Date().toISOString().slice(0, 10),
-    commit(),
-    `${cpus().length} x ${cpus()[0]?.model.trim() ?? '?'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`,
-    campaign.name,
-    `${range.from}..${range.to}`,
-    figuresOf(report),
-    report.failures.length,
-    seconds,
-  ];
-  writeFileSync(path, `${text.trimEnd()}\n| ${row.join(' | ')} |\n`);
+  const bare = (line: string): string => line.replaceAll(/\s+/g, ' ').trim();
+  const lines = text.trimEnd().split('\n');
+  const at = before === undefined ? -1 : lines.findLastIndex((line) => bare(line) === bare(before));
+  if (at < 0) lines.push(row);
+  else lines[at] = row;
+  writeFileSync(path, `${lines.join('\n')}\n`);
+  return row;
 }
 
 function commit(): string {

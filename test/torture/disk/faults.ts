@@ -30,6 +30,7 @@ export const faults: Campaign = {
   what: 'the k-th open, write, flush, fsync, rename, unlink fails, for k = 1 until none does',
   short: { from: 1, to: 1 },
   long: { from: 1, to: 12 },
+  slice: 1,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { faults: 0, 'cases without': 0, aborts: 0 };
     const failures: string[] = [];

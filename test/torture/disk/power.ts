@@ -18,6 +18,7 @@ export const power: Campaign = {
   what: 'power cuts at the syncs of a workload; all that was not synced is discarded',
   short: { from: 1, to: 1 },
   long: { from: 1, to: 60 },
+  slice: 1,
   async run({ seeds, long, tell }) {
     const folder = scratch('power');
     const figures = { syncs: 0, cuts: 0, torn: 0, acknowledged: 0, 'controls that fail': 0 };

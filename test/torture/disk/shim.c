@@ -7,6 +7,9 @@
  *   arm/KIND/K/ERRNO   fail the K-th KIND from now     off        disarm and forget
  *   fired              EEXIST if it has failed a call  violated   EEXIST if a failed file was written on
  *   note/TEXT          puts TEXT into the journal
+ *   room/BYTES         the disk has so many bytes free from now on, -1: as many as it has
+ * $TORTURE_ROOM says the same from the start. What grows below the root takes of it, the last write
+ * that finds any lands in part, what is removed gives back, and statfs tells.
  * A record of the journal: u8 op, i32 fd, i64 number, u32 length, bytes; little endian.
  */
 #define _GNU_SOURCE
@@ -20,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -33,6 +37,7 @@
   static ret (*real_##name)(__VA_ARGS__);                                           \
   if (real_##name == NULL) real_##name = (ret(*)(__VA_ARGS__))dlsym(RTLD_NEXT, #name)
 #define FILES 65536
+#define FOLDER_BYTES 4096
 
 enum kind { OPEN, WRITE, FLUSH, FSYNC, RENAME, UNLINK, KINDS };
 static const char *const kinds[KINDS] = {"open", "write", "flush", "fsync", "rename", "unlink"};
@@ -45,10 +50,13 @@ static char *paths[FILES];
 static char broken[FILES];
 static int armed = -1, armed_errno, fired, violated;
 static long left;
+static int64_t room = -1;
 
 __attribute__((constructor)) static void begin(void) {
   root = getenv("TORTURE_ROOT");
   root_length = root == NULL ? 0 : strlen(root);
+  const char *bytes = getenv("TORTURE_ROOM");
+  if (bytes != NULL && *bytes != 0) room = atoll(bytes);
   const char *path = getenv("TORTURE_JOURNAL");
   if (path != NULL && *path != 0)
     journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -116,6 +124,48 @@ static int strikes(enum kind kind, const char *path, int fd) {
   return hit;
 }
 
+/* Takes up to `bytes` of what is free, and at least `least` or nothing; returns how many. */
+static int64_t take(int64_t bytes, int64_t least) {
+  pthread_mutex_lock(&lock);
+  int64_t taken = room < 0 || bytes < room ? bytes : room;
+  if (taken < least) taken = 0;
+  if (room >= 0) room -= taken;
+  pthread_mutex_unlock(&lock);
+  return taken;
+}
+
+static void give(int64_t bytes) {
+  pthread_mutex_lock(&lock);
+  if (room >= 0) room += bytes;
+  pthread_mutex_unlock(&lock);
+}
+
+/* Bytes that go when the name does. */
+static int64_t held(const char *path) {
+  struct stat found;
+  int saved = errno;
+  int64_t bytes = 0;
+  if (ours(path) && lstat(path, &found) == 0)
+    bytes = S_ISDIR(found.st_mode) ? FOLDER_BYTES : S_ISREG(found.st_mode) && found.st_nlink == 1 ? found.st_size : 0;
+  errno = saved;
+  return bytes;
+}
+
+/* How much of a write there is room for; 0 with errno where there is none. offset -1: where the file stands. */
+static size_t granted(int fd, int64_t offset, size_t length) {
+  struct stat found;
+  if (path_of(fd) == NULL || length == 0) return length;
+  int saved = errno;
+  int64_t at = offset >= 0 ? offset : lseek(fd, 0, SEEK_CUR);
+  int64_t growth = fstat(fd, &found) == 0 && at >= 0 ? at + (int64_t)length - found.st_size : (int64_t)length;
+  errno = saved;
+  if (growth <= 0) return length;
+  if (growth > (int64_t)length) growth = (int64_t)length;
+  size_t fits = length - (size_t)growth + (size_t)take(growth, 0);
+  if (fits == 0) errno = ENOSPC;
+  return fits;
+}
+
 static int command(const char *path) {
   static const char prefix[] = "/torture-control/";
   if (path == NULL || strncmp(path, prefix, sizeof prefix - 1) != 0) return 0;
@@ -131,6 +181,10 @@ static int command(const char *path) {
   } else if (strncmp(text, "note/", 5) == 0) {
     note('N', -1, 0, text + 5, strlen(text + 5));
     errno = ENOENT;
+  } else if (strncmp(text, "room/", 5) == 0) {
+    pthread_mutex_lock(&lock);
+    room = atoll(text + 5);
+    pthread_mutex_unlock(&lock);
   } else {
     pthread_mutex_lock(&lock);
     armed = -1;
@@ -181,7 +235,9 @@ int open64(const char *path, int flags, ...) {
     va_end(list);
   }
   if (command(path) || strikes(OPEN, path, -1)) return -1;
+  int64_t cut = (flags & O_TRUNC) != 0 ? held(path) : 0;
   int fd = real_open64(path, flags, mode);
+  if (fd >= 0) give(cut);
   opened(fd, path, flags);
   return fd;
 }
@@ -200,8 +256,10 @@ int open(const char *path, int flags, ...) {
 FILE *fopen64(const char *path, const char *mode) {
   REAL(FILE *, fopen64, const char *, const char *);
   if (strikes(OPEN, path, -1)) return NULL;
+  int64_t cut = mode[0] == 'w' ? held(path) : 0;
   FILE *file = real_fopen64(path, mode);
   if (file != NULL) {
+    give(cut);
     int flags = mode[0] == 'r' ? 0 : mode[0] == 'w' ? O_CREAT | O_TRUNC : O_CREAT | O_APPEND;
     opened(fileno(file), path, flags);
   }
@@ -230,7 +288,9 @@ static void wrote(int fd, int64_t offset, const void *bytes, ssize_t length) {
 ssize_t write(int fd, const void *bytes, size_t length) {
   REAL(ssize_t, write, int, const void *, size_t);
   if (strikes(WRITE, path_of(fd), fd)) return -1;
-  ssize_t done = real_write(fd, bytes, length);
+  size_t fits = granted(fd, -1, length);
+  if (fits == 0 && length > 0) return -1;
+  ssize_t done = real_write(fd, bytes, fits);
   wrote(fd, -1, bytes, done);
   return done;
 }
@@ -238,7 +298,9 @@ ssize_t write(int fd, const void *bytes, size_t length) {
 ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
   REAL(ssize_t, pwrite64, int, const void *, size_t, off64_t);
   if (strikes(WRITE, path_of(fd), fd)) return -1;
-  ssize_t done = real_pwrite64(fd, bytes, length, offset);
+  size_t fits = granted(fd, offset, length);
+  if (fits == 0 && length > 0) return -1;
+  ssize_t done = real_pwrite64(fd, bytes, fits, offset);
   wrote(fd, offset, bytes, done);
   return done;
 }
@@ -246,6 +308,13 @@ ssize_t pwrite64(int fd, const void *bytes, size_t length, off64_t offset) {
 ssize_t writev(int fd, const struct iovec *parts, int count) {
   REAL(ssize_t, writev, int, const struct iovec *, int);
   if (strikes(WRITE, path_of(fd), fd)) return -1;
+  size_t length = 0;
+  for (int i = 0; i < count; i++) length += parts[i].iov_len;
+  /* All or nothing: nobody of ours writes so. */
+  if (granted(fd, -1, length) < length) {
+    errno = ENOSPC;
+    return -1;
+  }
   ssize_t done = real_writev(fd, parts, count);
   ssize_t rest = done;
   for (int i = 0; i < count && rest > 0; i++) {
@@ -260,8 +329,12 @@ static size_t stdio_write(size_t (*real)(const void *, size_t, size_t, FILE *), 
                           size_t size, size_t count, FILE *file) {
   int fd = fileno(file);
   if (strikes(WRITE, path_of(fd), fd)) return 0;
-  size_t done = real(bytes, size, count, file);
-  wrote(fd, -1, bytes, (ssize_t)(done * size));
+  /* These only ever append; what stdio still holds back is taken already. */
+  size_t length = size * count;
+  size_t fits = path_of(fd) == NULL ? length : (size_t)take((int64_t)length, 0);
+  size_t done = fits == length ? real(bytes, size, count, file) : real(bytes, 1, fits, file) / size;
+  wrote(fd, -1, bytes, (ssize_t)(fits == length ? done * size : fits));
+  if (fits < length) errno = ENOSPC;
   return done;
 }
 
@@ -300,6 +373,15 @@ int fsync(int fd) {
 
 int ftruncate64(int fd, off64_t size) {
   REAL(int, ftruncate64, int, off64_t);
+  struct stat found;
+  if (path_of(fd) != NULL && fstat(fd, &found) == 0) {
+    int64_t growth = size - found.st_size;
+    if (growth <= 0) give(-growth);
+    else if (take(growth, growth) < growth) {
+      errno = ENOSPC;
+      return -1;
+    }
+  }
   int result = real_ftruncate64(fd, size);
   if (result == 0 && path_of(fd) != NULL) note('T', fd, size, "", 0);
   return result;
@@ -308,7 +390,9 @@ int ftruncate64(int fd, off64_t size) {
 int rename(const char *from, const char *to) {
   REAL(int, rename, const char *, const char *);
   if (strikes(RENAME, from, -1)) return -1;
+  int64_t replaced = held(to);
   int result = real_rename(from, to);
+  if (result == 0) give(replaced);
   if (result == 0 && ours(from)) {
     char both[8192];
     int length = snprintf(both, sizeof both, "%s\n%s", from, to);
@@ -320,7 +404,9 @@ int rename(const char *from, const char *to) {
 int unlink(const char *path) {
   REAL(int, unlink, const char *);
   if (strikes(UNLINK, path, -1)) return -1;
+  int64_t bytes = held(path);
   int result = real_unlink(path);
+  if (result == 0) give(bytes);
   if (result == 0 && ours(path)) note('U', -1, 0, path, strlen(path));
   return result;
 }
@@ -328,14 +414,30 @@ int unlink(const char *path) {
 int rmdir(const char *path) {
   REAL(int, rmdir, const char *);
   if (strikes(UNLINK, path, -1)) return -1;
+  int64_t bytes = held(path);
   int result = real_rmdir(path);
+  if (result == 0) give(bytes);
   if (result == 0 && ours(path)) note('U', -1, 0, path, strlen(path));
   return result;
 }
 
 int mkdir(const char *path, mode_t mode) {
   REAL(int, mkdir, const char *, mode_t);
+  if (ours(path) && access(path, F_OK) != 0 && take(FOLDER_BYTES, FOLDER_BYTES) == 0) {
+    errno = ENOSPC;
+    return -1;
+  }
   int result = real_mkdir(path, mode);
   if (result == 0 && ours(path)) note('M', -1, 0, path, strlen(path));
+  return result;
+}
+
+int statfs64(const char *path, struct statfs64 *found) {
+  REAL(int, statfs64, const char *, struct statfs64 *);
+  int result = real_statfs64(path, found);
+  pthread_mutex_lock(&lock);
+  if (result == 0 && room >= 0 && ours(path))
+    found->f_bfree = found->f_bavail = (unsigned long)room / (unsigned long)found->f_bsize;
+  pthread_mutex_unlock(&lock);
   return result;
 }

@@ -39,6 +39,7 @@ export const kill: Campaign = {
   what: 'kill -9 at random times and at named steps, under concurrent pushes',
   short: { from: 1, to: 1 },
   long: { from: 1, to: 100 },
+  slice: 6,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { kills: 0, acknowledged: 0, resends: 0 };
     const failures: string[] = [];

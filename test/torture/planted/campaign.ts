@@ -18,6 +18,7 @@ export const planted: Campaign = {
   what: 'plants one bug at a time (seeds are their numbers); says which campaign finds it',
   short: { from: 1, to: BUGS.length },
   long: { from: 1, to: BUGS.length },
+  slice: 100,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { bugs: 0, found: 0 };
     const failures: string[] = [];

@@ -10,6 +10,7 @@ export const simulation: Campaign = {
   what: 'seeded order of every store operation, timer and fault; an oracle after each answer',
   short: { from: 1, to: 250 },
   long: { from: 1, to: 100_000 },
+  slice: 5_000,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { histories: 0 };
     const failures: string[] = [];
