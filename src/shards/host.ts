@@ -177,13 +177,16 @@ export class ShardHost implements ShardHostApi {
 
   async mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart> {
     const merged = await mergeSums(this.#context(shards, request.signal), request);
-    const trees = merged.parts.map(({ dictionary, sums }) =>
-      frameTreeOf(dictionary, keepBelow(dictionary, sums.finish(), request.callSite)),
+    const live = frameTreeOf(
+      merged.parts.map(({ dictionary, sums }) => ({
+        source: dictionary,
+        sums: keepBelow(dictionary, sums.finish(), request.callSite),
+      })),
     );
-    if (showsDamage(merged.damagedValue, request)) {
-      trees.push(damagedFrameTree(merged.damagedValue));
-    }
-    return { tree: joinFrameTrees(trees), notes: merged.notes, instants: merged.instants };
+    const tree = showsDamage(merged.damagedValue, request)
+      ? joinFrameTrees([live, damagedFrameTree(merged.damagedValue)])
+      : live;
+    return { tree, notes: merged.notes, instants: merged.instants };
   }
 
   async finishFlameGraph(parts: readonly NamePart[], maxNodes: number): Promise<EncodedAnswer> {

@@ -60,14 +60,19 @@ function mappingsOf({ frames }: FrameTree): Pick<LocationPlan, 'mappingOf' | 'ma
 export class DenseIds {
   /** Key of id i + 1. */
   readonly keys: number[] = [];
-  readonly #ids = new Map<number, number>();
+  readonly #ids: Uint32Array;
+
+  /** For keys in [0, keyCount). */
+  constructor(keyCount: number) {
+    this.#ids = new Uint32Array(keyCount);
+  }
 
   /** The id of `key`. */
   idOf(key: number): number {
-    let id = this.#ids.get(key);
-    if (id === undefined) {
+    let id = this.#ids[key] as number;
+    if (id === 0) {
       id = this.keys.push(key);
-      this.#ids.set(key, id);
+      this.#ids[key] = id;
     }
     return id;
   }

@@ -30,11 +30,12 @@ export function encodePprof(tree: FrameTree, header: PprofHeader): EncodedMessag
   const { type } = header;
   writeValueType(writer, 1, strings.add(type.type), strings.add(type.unit));
 
-  const locations = new DenseIds();
   const plan = planLocations(tree);
+  const locations = new DenseIds(plan.outer.length);
   writeSamples(writer, tree, plan, locations);
-  const functions = new DenseIds();
-  const mappings = new DenseIds();
+  // One more than there are stands for no function.
+  const functions = new DenseIds(tree.functions.name.length + 1);
+  const mappings = new DenseIds(plan.mappings.length);
   const mappingFlags: MappingFlags[] = [];
   const body = { writer, tree, functions, mappings, mappingFlags, strings };
   for (const [i, location] of locations.keys.entries()) writeLocation(body, plan, location, i + 1);
@@ -122,7 +123,7 @@ function writeLocation(body: Body, plan: Plan, location: number, id: number): vo
       flags.inlined ||= ((frames.flags[frame] as number) & FRAME_INLINED) !== 0;
     }
     const entry = writer.begin(4);
-    writer.field(1, body.functions.idOf(fn));
+    writer.field(1, body.functions.idOf(Math.min(fn, tree.functions.name.length)));
     writer.field(2, line);
     writer.field(3, frames.column[frame] as number);
     writer.end(entry);
@@ -162,7 +163,7 @@ function writeFunction({ writer, tree, strings }: Body, fn: number, id: number):
   const { functions } = tree;
   const message = writer.begin(5);
   writer.field(1, id);
-  if (fn === NO_FUNCTION) writer.field(2, strings.add(UNKNOWN_NAME));
+  if (fn === functions.name.length) writer.field(2, strings.add(UNKNOWN_NAME));
   else {
     writer.field(2, strings.of(functions.name[fn] as number));
     writer.field(3, strings.of(functions.systemName[fn] as number));

@@ -3,16 +3,15 @@ import {
   FRAME_DAMAGED,
   FRAME_INLINED,
   type FrameColumns,
-  type FrameRow,
   type FunctionColumns,
-  type FunctionRow,
   NO_FUNCTION,
 } from '../../storage/dictionary/rows.ts';
+import { RowTable } from './row-table.ts';
 
 /** Where rows come from: a dictionary, or the tables of another tree. */
 export interface FrameTablesSource {
-  frameRow(id: number): FrameRow;
-  functionRow(id: number): FunctionRow;
+  readonly frames: FrameColumns;
+  readonly functions: FunctionColumns;
   text(id: number): string;
 }
 
@@ -20,49 +19,85 @@ export interface FrameTablesSource {
 export class FrameTables {
   readonly strings: string[] = [''];
   readonly #stringIndex = new Map<string, number>([['', 0]]);
-  readonly #functions: FunctionRow[] = [];
-  readonly #functionIndex = new Map<string, number>();
-  readonly #frames: FrameRow[] = [];
-  readonly #frameIndex = new Map<string, number>();
+  readonly #functions = new RowTable(4);
+  readonly #frames = new RowTable(8);
+  /** File of each build id that frames without symbols have: the first one seen. */
+  readonly #fileOfBuild = new Map<number, number>();
 
   /** A function from frame ids of `source` to frame indices of these tables; remembers its answers. */
   from(source: FrameTablesSource): (frame: number) => number {
-    const texts = new Map<number, number>();
-    const text = (id: number): number => remembered(texts, id, () => this.#string(source.text(id)));
-    const functions = new Map<number, number>();
-    const fn = (id: number): number =>
-      remembered(functions, id, () => {
-        const row = source.functionRow(id);
-        return this.#function({
-          name: text(row.name),
-          systemName: text(row.systemName),
-          file: text(row.file),
-          startLine: row.startLine,
-        });
-      });
-    const frames = new Map<number, number>();
-    return (id) =>
-      remembered(frames, id, () => {
-        const row = source.frameRow(id);
-        if ((row.flags & FRAME_DAMAGED) !== 0) return this.#damagedFrame();
-        return this.#frame({
-          ...row,
-          fn: row.fn === NO_FUNCTION ? NO_FUNCTION : fn(row.fn),
-          mappingFile: text(row.mappingFile),
-          buildId: text(row.buildId),
-          flags: row.flags & FRAME_INLINED,
-        });
-      });
+    const { frames, functions } = source;
+    const texts = new Map<number, number>([[0, 0]]);
+    const text = (id: number): number => {
+      let index = texts.get(id);
+      if (index === undefined) {
+        index = this.#string(source.text(id));
+        texts.set(id, index);
+      }
+      return index;
+    };
+    // Index + 1, 0 = not asked for yet.
+    const functionIndex = new Uint32Array(functions.name.length);
+    const frameIndex = new Uint32Array(frames.fn.length);
+
+    const fn = (id: number): number => {
+      const known = functionIndex[id] as number;
+      if (known > 0) return known - 1;
+      const index = this.#function(
+        text(functions.name[id] as number),
+        text(functions.systemName[id] as number),
+        text(functions.file[id] as number),
+        functions.startLine[id] as number,
+      );
+      functionIndex[id] = index + 1;
+      return index;
+    };
+
+    const frame = (id: number): number => {
+      const flags = frames.flags[id] as number;
+      if ((flags & FRAME_DAMAGED) !== 0) return this.damagedFrame();
+      const own = frames.fn[id] as number;
+      const symbolised = own !== NO_FUNCTION;
+      const file = text(frames.mappingFile[id] as number);
+      const buildId = text(frames.buildId[id] as number);
+      const { row } = this.#frames;
+      row[FIELD.fn] = symbolised ? fn(own) : NO_FUNCTION;
+      row[FIELD.line] = frames.line[id] as number;
+      row[FIELD.column] = frames.column[id] as number;
+      row[FIELD.mappingFile] = symbolised ? file : this.#fileOf(file, buildId);
+      row[FIELD.buildId] = buildId;
+      row[FIELD.addressLow] = frames.addressLow[id] as number;
+      row[FIELD.addressHigh] = frames.addressHigh[id] as number;
+      row[FIELD.flags] = flags & FRAME_INLINED;
+      return this.#frames.intern();
+    };
+
+    return (id) => {
+      const known = frameIndex[id] as number;
+      if (known > 0) return known - 1;
+      const index = frame(id);
+      frameIndex[id] = index + 1;
+      return index;
+    };
+  }
+
+  /** What could not be read is shown as a function, so that every reader of pprof shows it. */
+  damagedFrame(): number {
+    const fn = this.#function(this.#string(DAMAGED_NAME), 0, 0, 0);
+    const { row } = this.#frames;
+    row.fill(0);
+    row[FIELD.fn] = fn;
+    return this.#frames.intern();
   }
 
   /** Columns of the functions. */
   functionColumns(): FunctionColumns {
     const rows = this.#functions;
     return {
-      name: Uint32Array.from(rows, ({ name }) => name),
-      systemName: Uint32Array.from(rows, ({ systemName }) => systemName),
-      file: Uint32Array.from(rows, ({ file }) => file),
-      startLine: Uint32Array.from(rows, ({ startLine }) => startLine),
+      name: rows.column(0),
+      systemName: rows.column(1),
+      file: rows.column(2),
+      startLine: rows.column(3),
     };
   }
 
@@ -70,57 +105,53 @@ export class FrameTables {
   frameColumns(): FrameColumns {
     const rows = this.#frames;
     return {
-      fn: Uint32Array.from(rows, ({ fn }) => fn),
-      line: Uint32Array.from(rows, ({ line }) => line),
-      column: Uint32Array.from(rows, ({ column }) => column),
-      mappingFile: Uint32Array.from(rows, ({ mappingFile }) => mappingFile),
-      buildId: Uint32Array.from(rows, ({ buildId }) => buildId),
-      addressLow: Uint32Array.from(rows, ({ addressLow }) => addressLow),
-      addressHigh: Uint32Array.from(rows, ({ addressHigh }) => addressHigh),
-      flags: Uint8Array.from(rows, ({ flags }) => flags),
+      fn: rows.column(FIELD.fn),
+      line: rows.column(FIELD.line),
+      column: rows.column(FIELD.column),
+      mappingFile: rows.column(FIELD.mappingFile),
+      buildId: rows.column(FIELD.buildId),
+      addressLow: rows.column(FIELD.addressLow),
+      addressHigh: rows.column(FIELD.addressHigh),
+      flags: Uint8Array.from(rows.column(FIELD.flags)),
     };
   }
 
   #string(text: string): number {
-    return remembered(this.#stringIndex, text, () => this.strings.push(text) - 1);
+    let index = this.#stringIndex.get(text);
+    if (index === undefined) {
+      index = this.strings.push(text) - 1;
+      this.#stringIndex.set(text, index);
+    }
+    return index;
   }
 
-  #function(row: FunctionRow): number {
-    const key = `${row.name},${row.systemName},${row.file},${row.startLine}`;
-    return remembered(this.#functionIndex, key, () => this.#functions.push(row) - 1);
+  #function(name: number, systemName: number, file: number, startLine: number): number {
+    const { row } = this.#functions;
+    row[0] = name;
+    row[1] = systemName;
+    row[2] = file;
+    row[3] = startLine;
+    return this.#functions.intern();
   }
 
-  #frame(row: FrameRow): number {
-    // A frame without symbols is its build id (else its file) and its address.
-    const key =
-      row.fn === NO_FUNCTION && row.buildId !== 0
-        ? `${row.buildId},${row.addressLow},${row.addressHigh}`
-        : `${row.fn},${row.line},${row.column},${row.mappingFile},${row.buildId},` +
-          `${row.addressLow},${row.addressHigh},${row.flags}`;
-    return remembered(this.#frameIndex, key, () => this.#frames.push(row) - 1);
-  }
-
-  /** What could not be read is shown as a function, so that every reader of pprof shows it. */
-  #damagedFrame(): number {
-    const name = this.#string(DAMAGED_NAME);
-    return this.#frame({
-      fn: this.#function({ name, systemName: 0, file: 0, startLine: 0 }),
-      line: 0,
-      column: 0,
-      mappingFile: 0,
-      buildId: 0,
-      addressLow: 0,
-      addressHigh: 0,
-      flags: 0,
-    });
+  /** A frame without symbols is its build id (else its file) and its address. */
+  #fileOf(file: number, buildId: number): number {
+    if (buildId === 0) return file;
+    const first = this.#fileOfBuild.get(buildId);
+    if (first !== undefined) return first;
+    this.#fileOfBuild.set(buildId, file);
+    return file;
   }
 }
 
-function remembered<K>(known: Map<K, number>, key: K, make: () => number): number {
-  let value = known.get(key);
-  if (value === undefined) {
-    value = make();
-    known.set(key, value);
-  }
-  return value;
-}
+/** Fields of a frame's row. */
+const FIELD = {
+  fn: 0,
+  line: 1,
+  column: 2,
+  mappingFile: 3,
+  buildId: 4,
+  addressLow: 5,
+  addressHigh: 6,
+  flags: 7,
+} as const;

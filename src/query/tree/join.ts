@@ -35,14 +35,16 @@ export function alignNameTrees(trees: readonly NameTree[]): AlignedTrees {
   const nameIndex = new Map([[ROOT_NAME, 0]]);
   const nodes = new ChildTable(Math.max(0, ...trees.map(({ parent }) => parent.length)));
   const maps = trees.map((tree) => {
-    const nameOf = Uint32Array.from(tree.names, (text) => {
+    const nameOf = new Uint32Array(tree.names.length);
+    for (let i = 0; i < nameOf.length; i++) {
+      const text = tree.names[i] as string;
       let index = nameIndex.get(text);
       if (index === undefined) {
         index = names.push(text) - 1;
         nameIndex.set(text, index);
       }
-      return index;
-    });
+      nameOf[i] = index;
+    }
     const map = new Uint32Array(tree.parent.length);
     for (let i = 1; i < map.length; i++) {
       const above = map[tree.parent[i] as number] as number;

@@ -1,4 +1,4 @@
-import { DAMAGED_NAME, FRAME_DAMAGED } from '../../storage/dictionary/rows.ts';
+import { DAMAGED_NAME } from '../../storage/dictionary/rows.ts';
 import { TRUNCATED_TEXT } from '../../profile/synthetic.ts';
 import type { QueryNotes } from '../request.ts';
 import { NameTreeBuilder } from './build.ts';
@@ -19,12 +19,7 @@ export function damagedNameTree(value: bigint): NameTree {
 /** The same by frames. */
 export function damagedFrameTree(value: bigint): FrameTree {
   const tables = new FrameTables();
-  const none = { line: 0, column: 0, mappingFile: 0, buildId: 0, addressLow: 0, addressHigh: 0 };
-  const frame = tables.from({
-    frameRow: () => ({ ...none, fn: 0, flags: FRAME_DAMAGED }),
-    functionRow: () => ({ name: 0, systemName: 0, file: 0, startLine: 0 }),
-    text: () => '',
-  })(0);
+  const frame = tables.damagedFrame();
   return {
     strings: tables.strings,
     functions: tables.functionColumns(),

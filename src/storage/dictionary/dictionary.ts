@@ -19,7 +19,15 @@ import { mapRows } from './map-rows.ts';
 import { Names } from './names.ts';
 import { NameTree, type NameIndex } from './name-tree.ts';
 import { Nodes } from './nodes.ts';
-import { NO_FUNCTION, type FrameRow, type FunctionRow, type Rows, type SeriesRow } from './rows.ts';
+import {
+  NO_FUNCTION,
+  type FrameColumns,
+  type FrameRow,
+  type FunctionColumns,
+  type FunctionRow,
+  type Rows,
+  type SeriesRow,
+} from './rows.ts';
 import type { ScopeMap } from './scope-map.ts';
 import { SeriesTable } from './series.ts';
 import { decodeRows, encodeRows } from './slice.ts';
@@ -199,6 +207,16 @@ export class Dictionary {
   /** A frame. */
   frameRow(id: number): FrameRow {
     return this.#frames.row(id);
+  }
+
+  /** Columns of all functions: views until the next growth. */
+  get functions(): FunctionColumns {
+    return this.#functions.rows(0, this.#functions.count);
+  }
+
+  /** Columns of all frames: views until the next growth. */
+  get frames(): FrameColumns {
+    return this.#frames.rows(0, this.#frames.count);
   }
 
   /** What to call a frame: its function, else `<file>+0x<address>`. */

@@ -62,7 +62,7 @@ function treeOfPicture(stacks: readonly (readonly [picture: string, value: bigin
     const frames = Uint32Array.from(picture.split(' '), frameOf);
     sums[dictionary.internStack(frames, 0, frames.length)] = value;
   }
-  return frameTreeOf(dictionary, lanesOf(sums));
+  return frameTreeOf([{ source: dictionary, sums: lanesOf(sums) }]);
 }
 
 /** Samples as text: locations leaf first, lines of a location by `<` from the innermost. */

@@ -104,7 +104,7 @@ describe('frameTreeOf and joinFrameTrees', () => {
       fc.property(fc.array(stacks, { maxLength: 4 }), (parts) => {
         const trees = parts.map((part, i) => {
           const { dictionary, sums } = dictionaryOf(part, i + 1);
-          return structuredClone(frameTreeOf(dictionary, sums));
+          return structuredClone(frameTreeOf([{ source: dictionary, sums }]));
         });
         const { strings, functions, frames, parent, frame, self } = joinFrameTrees(trees);
         // Shown as a name tree, with the lines in the names again.
