@@ -6,7 +6,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { arm, disarm, hasFired, isViolated, type Call, type Errno } from './shim.ts';
-import { newBook, verify, work } from './workload.ts';
+import { newBook, verify, work, type Doing } from './workload.ts';
 
 /** No workload makes more calls of a kind. */
 const CALLS_MAX = 5_000;
@@ -27,11 +27,17 @@ for (const pair of plan.split(',')) {
     rmSync(path, { recursive: true, force: true });
     const complaints: string[] = [];
     const book = newBook();
+    let doing: Doing | undefined;
+    let during: Doing | undefined;
     disarm();
     arm(call, k, errno);
     try {
       await work(path, Number(seed), Number(steps), book, {
         complain: (text) => complaints.push(text),
+        begin(what) {
+          if (hasFired()) during ??= doing;
+          doing = what;
+        },
       });
     } catch (error) {
       complaints.push(`the workload ended: ${String(error)}`);
@@ -40,7 +46,7 @@ for (const pair of plan.split(',')) {
     disarm();
     if (violated) complaints.push('a file was written on after it had failed');
     complaints.push(...(await verify(path, book)));
-    tell({ call, errno, k, fired, complaints: complaints.slice(0, 4) });
+    tell({ call, errno, k, fired, during: during ?? doing, complaints: complaints.slice(0, 4) });
     if (!fired) break;
   }
   from = 1;

@@ -12,8 +12,11 @@ const PROGRAM = join(import.meta.dirname, 'faults.child.ts');
 /** A child that says nothing for so long hangs. */
 const SILENCE_MS = 60_000;
 /** Steps of the workload, and every how manieth call fails. */
-const LONG = { steps: 24, stride: 1 };
+const LONG = { steps: 16, stride: 1 };
 const SHORT = { steps: 2, stride: 4 };
+
+const NAMES = Object.keys(ERRNOS) as Errno[];
+const PAIRS = CALLS.flatMap((call) => NAMES.map((errno) => `${call} ${errno}`));
 
 interface Case {
   readonly begins?: true;
@@ -21,6 +24,8 @@ interface Case {
   readonly errno: Errno;
   readonly k: number;
   readonly fired?: boolean;
+  /** What the client was doing. */
+  readonly during?: string;
   readonly complaints?: readonly string[];
 }
 
@@ -29,20 +34,20 @@ export const faults: Campaign = {
   name: 'faults',
   what: 'the k-th open, write, flush, fsync, rename, unlink fails, for k = 1 until none does',
   short: { from: 1, to: 1 },
-  long: { from: 1, to: 12 },
+  long: { from: 1, to: 6 },
   slice: 1,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { faults: 0, 'cases without': 0, aborts: 0 };
+    const count = (what: string): void => void (figures[what] = (figures[what] ?? 0) + 1);
     const failures: string[] = [];
     const folder = scratch('faults');
     try {
       const shim = buildShim(folder);
       if ('skipped' in shim) return { figures, failures, skipped: shim.skipped };
       for (const seed of seedsOf(seeds)) {
-        const errnos = Object.keys(ERRNOS) as Errno[];
         // The short form: another error for each call, over a short workload.
         const plan = CALLS.flatMap((call, i) =>
-          (long ? errnos : [errnos[(seed + i) % errnos.length] ?? 'EIO']).map((errno) => ({
+          (long ? NAMES : [NAMES[(seed + i) % NAMES.length] ?? 'EIO']).map((errno) => ({
             call,
             errno,
           })),
@@ -50,13 +55,13 @@ export const faults: Campaign = {
         const cases = runCases(folder, shim.path, seed, plan, long ? LONG : SHORT);
         for await (const one of cases) {
           if (one.fired) {
-            figures['faults'] = (figures['faults'] ?? 0) + 1;
-            const name = `${one.call} ${one.errno}`;
-            figures[name] = (figures[name] ?? 0) + 1;
+            count('faults');
+            count(`${one.call} ${one.errno}`);
+            if (one.during !== undefined) count(`during ${one.during}`);
           } else {
-            figures['cases without'] = (figures['cases without'] ?? 0) + 1;
+            count('cases without');
           }
-          if (one.aborted === true) figures['aborts'] = (figures['aborts'] ?? 0) + 1;
+          if (one.aborted === true) count('aborts');
           if (one.complaints.length > 0) {
             const text = one.complaints.join('\n  ');
             failures.push(
@@ -67,6 +72,8 @@ export const faults: Campaign = {
         if (long) tell(`  ${seed}: ${figures['faults']} faults, ${failures.length} broken`);
         if (failures.length > 40) break;
       }
+      const unseen = long ? PAIRS.filter((pair) => figures[pair] === undefined) : [];
+      for (const pair of unseen) failures.push(`no ${pair} fired: the shim does not see it`);
       return { figures, failures };
     } finally {
       rmSync(folder, { recursive: true, force: true });
@@ -84,6 +91,7 @@ interface Done {
   readonly errno: Errno;
   readonly k: number;
   readonly fired: boolean;
+  readonly during?: string;
   readonly aborted?: boolean;
   readonly complaints: readonly string[];
 }

@@ -199,10 +199,15 @@ export async function verify(path: string, book: Book): Promise<string[]> {
   }
 }
 
+/** Parts of a workload. */
+export type Doing = 'start and end' | 'ingest' | 'absorb' | 'query';
+
 /** How a workload is told and held to account. */
 export interface WorkloadHooks {
   /** A push is about to be sent, or was acknowledged. */
   readonly note?: (text: string) => void;
+  /** What comes next. */
+  readonly begin?: (what: Doing) => void;
   /** Complaints of answers on the way. */
   readonly complain: (text: string) => void;
 }
@@ -219,6 +224,7 @@ export async function work(
   hooks: WorkloadHooks,
 ): Promise<void> {
   const dice = new Dice(seed);
+  hooks.begin?.('start and end');
   let server = await persist('open', hooks, () => Server.open(path, book));
   const push = async (): Promise<void> => {
     const id = book.sent.size;
@@ -250,12 +256,15 @@ export async function work(
   for (let step = 0; step < steps; step++) {
     switch (dice.weighted({ push: 55, together: 15, jobs: 14, later: 6, ask: 6, restart: 4 })) {
       case 'push':
+        hooks.begin?.('ingest');
         await push();
         break;
       case 'together':
+        hooks.begin?.('ingest');
         await Promise.all([push(), push(), push()]);
         break;
       case 'jobs':
+        hooks.begin?.('absorb');
         book.nowMs += dice.whole(1, 45) * MINUTE_MS;
         await persist('jobs', hooks, () => server.runJobs(book.nowMs));
         break;
@@ -263,17 +272,20 @@ export async function work(
         book.nowMs += dice.whole(100, 300) * MINUTE_MS;
         break;
       case 'ask': {
+        hooks.begin?.('query');
         const must = new Set(book.acknowledged);
         const answer = await persist('question', hooks, () => server.ask());
         for (const text of complaintsOf(answer, book, must)) hooks.complain(text);
         break;
       }
       case 'restart':
+        hooks.begin?.('start and end');
         await server.close().catch((error: unknown) => hooks.note?.(`close: ${String(error)}`));
         server = await persist('open', hooks, () => Server.open(path, book));
         break;
     }
   }
+  hooks.begin?.('start and end');
   await server.close().catch((error: unknown) => hooks.note?.(`close: ${String(error)}`));
 }
 
