@@ -17,9 +17,10 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   jobs: ['storage', 'profile', 'base'],
   shards: ['ingest', 'query', 'jobs', 'storage', 'profile', 'base'],
   server: ['shards', 'gen', 'profile', 'base'],
+  client: ['gen', 'base'],
   app: ['server', 'shards', 'storage', 'config', 'base'],
   offline: ['storage', 'base'],
-  cli: ['app', 'offline', 'config', 'gen', 'profile', 'base'],
+  cli: ['app', 'client', 'offline', 'config', 'gen', 'profile', 'base'],
 };
 
 /** Files that a layer may import beyond {@link LAYERS}, for their types alone. */

@@ -1,0 +1,280 @@
+import { createClient, type CallOptions as RpcOptions, type Client } from '@connectrpc/connect';
+import { systemClock, type Clock } from '../base/clock.ts';
+import { QuerierService } from '../gen/querier/v1/querier_pb.ts';
+import { IngestService } from '../gen/tephra/v1/ingest_pb.ts';
+import { MergeFormat, QueryService, type MergeResponse } from '../gen/tephra/v1/query_pb.ts';
+import {
+  diffAnswer,
+  flameGraphAnswer,
+  labelsOf,
+  pprofAnswer,
+  seriesAnswer,
+  treeAnswer,
+  type DiffAnswer,
+  type DotAnswer,
+  type FlameGraphAnswer,
+  type LabelsAnswer,
+  type NodeChunk,
+  type NodesAnswer,
+  type PprofAnswer,
+  type SeriesAnswer,
+  type Stats,
+  type TopAnswer,
+  type TreeAnswer,
+} from './answers.ts';
+import { badAnswer, refuseArgument, toClientError } from './error.ts';
+import { answerOf } from './exactness.ts';
+import { profileMessage, resultOf, type PushProfile, type PushResult } from './push.ts';
+import { rangeMessage, selectionMessage, type Selection, type TimeRange } from './selection.ts';
+import { createTransports, type ConnectOptions, type Transports } from './transport.ts';
+
+/** What a single call may be told beside its question. */
+export interface CallOptions {
+  /** Ends the call; it then throws `canceled`. */
+  readonly signal?: AbortSignal | undefined;
+  /** Deadline, in milliseconds, instead of that of the client. */
+  readonly timeoutMs?: number | undefined;
+}
+
+/** How many nodes an answer may have. */
+export interface NodeOptions extends CallOptions {
+  /** Ties aside; the rest is folded into nodes `other`. */
+  readonly maxNodes?: number | undefined;
+}
+
+/** Which series a question about labels looks at. */
+export interface LabelsSelection extends TimeRange {
+  /** Any of them may match; none = everything. */
+  readonly selectors?: readonly string[] | undefined;
+}
+
+/** How to sum over time. */
+export interface SeriesOptions extends CallOptions {
+  /** Between two points, in milliseconds; the point at t covers (t - step, t]. */
+  readonly stepMs: number;
+  /** Label names; none = one line. */
+  readonly groupBy?: readonly string[] | undefined;
+  /** Lines, the largest sums; default all. */
+  readonly limit?: number | undefined;
+  /** Name one profile behind each point. */
+  readonly exemplars?: boolean | undefined;
+}
+
+/**
+ * A client of one server. Every method throws {@link TephraClientError} and nothing else. Values are
+ * BigInt, as they may pass 2^53; times are Unix milliseconds.
+ */
+export class TephraClient {
+  /** Connections, for a stream of profiles. */
+  readonly transports: Transports;
+  readonly #clock: Clock;
+  readonly #ingest: Client<typeof IngestService>;
+  readonly #query: Client<typeof QueryService>;
+  readonly #querier: Client<typeof QuerierService>;
+
+  constructor(transports: Transports, clock: Clock = systemClock) {
+    this.transports = transports;
+    this.#clock = clock;
+    this.#ingest = createClient(IngestService, transports.calls);
+    this.#query = createClient(QueryService, transports.calls);
+    this.#querier = createClient(QuerierService, transports.calls);
+  }
+
+  /** The server's URL, without a slash at its end. */
+  get url(): string {
+    return this.transports.url;
+  }
+
+  /** Stores profiles; one result for each, in order. What is stored or duplicate is durable. */
+  async push(profiles: readonly PushProfile[], options: CallOptions = {}): Promise<PushResult[]> {
+    return this.#call(options, async (rpc) => {
+      const nowMs = this.#clock.nowMs();
+      const messages = profiles.map((profile) => profileMessage(profile, nowMs));
+      const { results } = await this.#ingest.push({ profiles: messages }, rpc);
+      if (results.length !== profiles.length) throw badAnswer('not one result for each profile');
+      return results.map(resultOf);
+    });
+  }
+
+  /** A merge as a flame graph. */
+  async flameGraph(selection: Selection, options: NodeOptions = {}): Promise<FlameGraphAnswer> {
+    return flameGraphAnswer(await this.#merge(selection, MergeFormat.FLAMEGRAPH, options));
+  }
+
+  /** A merge as a tree of function names. */
+  async tree(selection: Selection, options: NodeOptions = {}): Promise<TreeAnswer> {
+    return treeAnswer(await this.#merge(selection, MergeFormat.TREE, options));
+  }
+
+  /** A merge as a Graphviz graph. */
+  async dot(selection: Selection, options: NodeOptions = {}): Promise<DotAnswer> {
+    const message = await this.#merge(selection, MergeFormat.DOT, options);
+    return { dot: message.dot, ...answerOf(message) };
+  }
+
+  /** A merge as pprof, with full frames. */
+  async pprof(selection: Selection, options: CallOptions = {}): Promise<PprofAnswer> {
+    return pprofAnswer(await this.#merge(selection, MergeFormat.PPROF, options));
+  }
+
+  /** A merge in chunks of nodes, for trees that are large as one message. */
+  async nodes(selection: Selection, options: NodeOptions = {}): Promise<NodesAnswer> {
+    return this.#call(options, async (rpc) => {
+      const request = {
+        selection: selectionMessage(selection, this.#clock.nowMs()),
+        maxNodes: BigInt(options.maxNodes ?? 0),
+      };
+      const stream = this.#query.mergeStream(request, rpc)[Symbol.asyncIterator]();
+      const first = await stream.next();
+      if (first.done === true) throw badAnswer('no record');
+      const chunks = (async function* (): AsyncGenerator<NodeChunk> {
+        try {
+          for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
+            const { firstNode, names, parent, name, self, total } = next.value;
+            yield { firstNode, names, parent, name, self, total };
+          }
+        } catch (error) {
+          throw toClientError(error);
+        } finally {
+          await stream.return?.();
+        }
+      })();
+      return { nodeCount: first.value.nodeCount, chunks, ...answerOf(first.value) };
+    });
+  }
+
+  /** Two merges of one type compared; `left` is the baseline. */
+  async diff(left: Selection, right: Selection, options: NodeOptions = {}): Promise<DiffAnswer> {
+    return this.#call(options, async (rpc) => {
+      const nowMs = this.#clock.nowMs();
+      const request = {
+        left: selectionMessage(left, nowMs),
+        right: selectionMessage(right, nowMs),
+        maxNodes: BigInt(options.maxNodes ?? 0),
+      };
+      return diffAnswer(await this.#query.diff(request, rpc));
+    });
+  }
+
+  /** Sums over time, by group. */
+  async series(selection: Selection, options: SeriesOptions): Promise<SeriesAnswer> {
+    return this.#call(options, async (rpc) => {
+      const request = {
+        selection: selectionMessage(selection, this.#clock.nowMs()),
+        stepMs: BigInt(Math.round(options.stepMs)),
+        groupBy: [...(options.groupBy ?? [])],
+        limit: options.limit ?? 0,
+        exemplars: options.exemplars ?? false,
+      };
+      return seriesAnswer(await this.#query.series(request, rpc));
+    });
+  }
+
+  /** The functions that cost most, by their own value. */
+  async top(
+    selection: Selection,
+    options: CallOptions & { readonly limit?: number | undefined } = {},
+  ): Promise<TopAnswer> {
+    return this.#call(options, async (rpc) => {
+      const request = {
+        selection: selectionMessage(selection, this.#clock.nowMs()),
+        limit: options.limit ?? 0,
+      };
+      const message = await this.#query.topFunctions(request, rpc);
+      const functions = message.functions.map(({ name, self, total }) => ({ name, self, total }));
+      const { functionCount, restSelf } = message;
+      return { functions, functionCount, restSelf, ...answerOf(message) };
+    });
+  }
+
+  /** Names of the labels in use. */
+  async labelNames(
+    selection: LabelsSelection = {},
+    options: CallOptions = {},
+  ): Promise<LabelsAnswer> {
+    return this.#labels('', selection, options);
+  }
+
+  /** Values of one label. */
+  async labelValues(
+    name: string,
+    selection: LabelsSelection = {},
+    options: CallOptions = {},
+  ): Promise<LabelsAnswer> {
+    if (name === '') throw refuseArgument('name: a label has one');
+    return this.#labels(name, selection, options);
+  }
+
+  /** Profile types with data: five-part ids, sorted. */
+  async profileTypes(
+    selection: LabelsSelection = {},
+    options: CallOptions = {},
+  ): Promise<LabelsAnswer> {
+    return this.#labels('__profile_type__', selection, options);
+  }
+
+  /** Distinct sets of labels, of the labels named or of all. */
+  async labelSets(
+    selection: LabelsSelection & { readonly names?: readonly string[] | undefined } = {},
+    options: CallOptions = {},
+  ): Promise<Readonly<Record<string, string>>[]> {
+    return this.#call(options, async (rpc) => {
+      const { startMs: start, endMs: end } = rangeMessage(selection, this.#clock.nowMs());
+      const { selectors = [], names = [] } = selection;
+      const request = { matchers: [...selectors], labelNames: [...names], start, end };
+      const { labelsSet } = await this.#querier.series(request, rpc);
+      return labelsSet.map(({ labels }) => labelsOf(labels));
+    });
+  }
+
+  /** Whether there is data, and from when to when. */
+  async stats(options: CallOptions = {}): Promise<Stats> {
+    return this.#call(options, async (rpc) => {
+      const stats = await this.#querier.getProfileStats({}, rpc);
+      return {
+        hasProfiles: stats.dataIngested,
+        oldestMs: Number(stats.oldestProfileTime),
+        newestMs: Number(stats.newestProfileTime),
+      };
+    });
+  }
+
+  /** Ends all connections. Open calls fail. */
+  close(): void {
+    this.transports.close();
+  }
+
+  #merge(selection: Selection, format: MergeFormat, options: NodeOptions): Promise<MergeResponse> {
+    return this.#call(options, (rpc) => {
+      const message = selectionMessage(selection, this.#clock.nowMs());
+      const maxNodes = BigInt(options.maxNodes ?? 0);
+      return this.#query.merge({ selection: message, format, maxNodes }, rpc);
+    });
+  }
+
+  #labels(name: string, selection: LabelsSelection, options: CallOptions): Promise<LabelsAnswer> {
+    return this.#call(options, async (rpc) => {
+      const range = rangeMessage(selection, this.#clock.nowMs());
+      const request = { name, selectors: [...(selection.selectors ?? [])], ...range };
+      const message = await this.#query.labels(request, rpc);
+      return { names: message.names, ...answerOf(message) };
+    });
+  }
+
+  async #call<T>(options: CallOptions, run: (rpc: RpcOptions) => Promise<T>): Promise<T> {
+    const { signal, timeoutMs } = options;
+    try {
+      return await run({
+        ...(signal === undefined ? {} : { signal }),
+        ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      });
+    } catch (error) {
+      throw toClientError(error);
+    }
+  }
+}
+
+/** A client of the server at `options.url`; connects when first used. */
+export function connect(options: ConnectOptions): TephraClient {
+  return new TephraClient(createTransports(options));
+}

@@ -1,0 +1,120 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { ERRORS, isErrorLike, type Reason } from '../base/errors.ts';
+
+/**
+ * Every failure that the client throws. `code` is the gRPC code in lower case (`invalid_argument`,
+ * `unavailable`, …); `reason` is one of docs/errors.md where the server gave one, `unreachable` where
+ * no server answered, else ''.
+ */
+export class TephraClientError extends Error {
+  override readonly name = 'TephraClientError';
+  readonly code: string;
+  readonly reason: string;
+  /** Whether the same call may succeed later as it is. Sending a profile with an id again is safe. */
+  readonly retryable: boolean;
+
+  constructor(
+    fields: {
+      readonly code: string;
+      readonly reason: string;
+      readonly retryable: boolean;
+      readonly message: string;
+    },
+    options?: ErrorOptions,
+  ) {
+    super(fields.message, options);
+    this.code = fields.code;
+    this.reason = fields.reason;
+    this.retryable = fields.retryable;
+  }
+}
+
+/** `invalid_argument` for wrong arguments, found before anything was sent. */
+export function refuseArgument(message: string): TephraClientError {
+  return new TephraClientError({
+    code: 'invalid_argument',
+    reason: 'invalid_argument',
+    retryable: false,
+    message: `invalid_argument: ${message}`,
+  });
+}
+
+/** `internal` for an answer that contradicts itself. */
+export function badAnswer(message: string): TephraClientError {
+  return new TephraClientError({
+    code: 'internal',
+    reason: '',
+    retryable: false,
+    message: `the answer of the server: ${message}`,
+  });
+}
+
+/** What a call threw, as the one error of the client. */
+export function toClientError(thrown: unknown): TephraClientError {
+  if (thrown instanceof TephraClientError) return thrown;
+  if (isUnreachable(thrown)) {
+    const message = `unreachable: no server answers (${rootMessage(thrown)})`;
+    const fields = { code: 'unavailable', reason: 'unreachable', retryable: true, message };
+    return new TephraClientError(fields, { cause: thrown });
+  }
+  const error = ConnectError.from(thrown);
+  const code = codeName(error.code);
+  const reason = reasonOf(error);
+  const retryable = isReason(reason) ? ERRORS[reason].retry : RETRYABLE.has(error.code);
+  const fields = { code, reason, retryable, message: error.rawMessage };
+  return new TephraClientError(fields, { cause: thrown });
+}
+
+const RETRYABLE: ReadonlySet<Code> = new Set([
+  Code.Unavailable,
+  Code.DeadlineExceeded,
+  Code.ResourceExhausted,
+  Code.Aborted,
+]);
+
+/** Messages of Tephra begin with the reason. */
+function reasonOf(error: ConnectError): string {
+  const first = /^([a-z_]+): /.exec(error.rawMessage)?.[1] ?? '';
+  if (isReason(first)) return first;
+  if (error.code === Code.DeadlineExceeded) return 'deadline';
+  return error.code === Code.Canceled ? 'canceled' : '';
+}
+
+function isReason(text: string): text is Reason {
+  return Object.hasOwn(ERRORS, text);
+}
+
+/** `invalid_argument` for Code.InvalidArgument. */
+function codeName(code: Code): string {
+  return Code[code].replaceAll(/(?<!^)[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
+}
+
+const UNREACHABLE = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'EPIPE',
+]);
+
+/** Looks through the causes: Connect wraps the system's error in its own. */
+function isUnreachable(thrown: unknown): boolean {
+  return causesOf(thrown).some(({ code }) => typeof code === 'string' && UNREACHABLE.has(code));
+}
+
+function rootMessage(thrown: unknown): string {
+  return causesOf(thrown).at(-1)?.message ?? String(thrown);
+}
+
+function causesOf(thrown: unknown): { message: string; code?: unknown }[] {
+  const causes: { message: string; code?: unknown }[] = [];
+  let at: unknown = thrown;
+  while (isErrorLike(at) && causes.length < 5) {
+    causes.push(at);
+    at = 'cause' in at ? at.cause : undefined;
+  }
+  return causes;
+}
