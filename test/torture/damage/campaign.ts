@@ -11,15 +11,15 @@ const ROOT = join(import.meta.dirname, '../../..');
 /** Two deaths make a suspect, the third start sets the volume aside. */
 const STARTS_MAX = 4;
 
-type Row = Verdict & { readonly seed: number; readonly harm: Harm };
+type Row = Verdict & { readonly seed: number; readonly harms: readonly Harm[] };
 
 /** P6: damage is told, costs only itself, and never makes an answer wrong without a word. */
 export const damage: Campaign = {
   name: 'damage',
   what: 'flips, zeros, cuts, removes and swaps files; verify and a start must tell, answers stay right',
   short: { from: 1, to: 12 },
-  long: { from: 1, to: 10_000 },
-  slice: 500,
+  long: { from: 1, to: 4_500 },
+  slice: 250,
   run,
 };
 
@@ -74,28 +74,31 @@ async function run({ seeds, tell }: CampaignOptions): Promise<CampaignReport> {
     }
     for (const row of rows) {
       for (const failure of row.failures) {
-        const { how, file, detail } = row.harm;
-        failures.push(
-          `seed ${row.seed} (${how} ${file} ${detail}): ${failure}; ${replayOf('damage', row.seed)}`,
-        );
+        const done = row.harms
+          .map(({ how, file, detail }) => `${how} ${file} ${detail}`)
+          .join('; ');
+        failures.push(`seed ${row.seed} (${done}): ${failure}; ${replayOf('damage', row.seed)}`);
       }
     }
-    return { figures: figuresOf(rows, aborts, markers.length), failures };
+    return { figures: figuresOf(rows, aborts), failures };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function figuresOf(rows: readonly Row[], aborts: number, markers: number): Record<string, number> {
-  const figures: Record<string, number> = { damages: rows.length, markers };
+function figuresOf(rows: readonly Row[], aborts: number): Record<string, number> {
+  const figures: Record<string, number> = { directories: rows.length, damages: 0 };
   const add = (name: string, count = 1): void => {
     figures[name] = (figures[name] ?? 0) + count;
   };
-  for (const { outcome, wrong, harm } of rows) {
+  for (const { outcome, wrong, harms } of rows) {
     add(`outcome ${outcome}`);
     add('markers lost and told', wrong);
-    add(harm.how);
-    add(`of ${harm.kind}`);
+    for (const { how, kind } of harms) {
+      add('damages');
+      add(how);
+      add(`of ${kind}`);
+    }
   }
   figures['aborts of the process'] = aborts;
   return figures;

@@ -24,7 +24,7 @@ const REFUSALS = new Set(['data_dir_unusable', 'unknown_format_version']);
 export async function check(
   path: string,
   markers: readonly Marker[],
-  harm: Harm,
+  harms: readonly Harm[],
   isAgain: boolean,
 ): Promise<Verdict> {
   const failures: string[] = [];
@@ -41,7 +41,7 @@ export async function check(
     opened = await Opened.open(path, () => OPEN_MS);
   } catch (thrown) {
     const { reason, message } = TephraError.from(thrown);
-    if (!REFUSALS.has(reason) || harm.file.startsWith('volumes/')) {
+    if (!REFUSALS.has(reason) || harms.every(({ file }) => file.startsWith('volumes/'))) {
       failures.push(`the start was refused: ${message}`);
     }
     if (verified !== reason) failures.push(`verify said ${JSON.stringify(verified)}`);
@@ -69,8 +69,8 @@ export async function check(
         wrong++;
         missing += BigInt(expected) - found;
         if (found > expected) failures.push(`${leaf} of ${service}: ${found}, pushed ${expected}`);
-        if (mustStand(marker, harm)) {
-          failures.push(`${leaf} of ${service} is ${found}, though ${harm.file} has none of it`);
+        if (mustStand(marker, harms)) {
+          failures.push(`${leaf} of ${service} is ${found}, though no harmed file has any of it`);
         }
       }
       const damaged = ticks.get('(damaged)') ?? 0n;
@@ -123,10 +123,10 @@ async function verify(
   }
 }
 
-/** Whether the file holds nothing that the marker's value depends on. */
-function mustStand(marker: Marker, { file, detail }: Harm): boolean {
-  const touched = `${file} ${detail}`;
-  if (!file.startsWith('volumes/')) return true;
-  if (touched.includes(`volumes/minutes/${dayName(marker.dayMs)}/`)) return false;
-  return marker.absorbed || !touched.includes(`volumes/${marker.rawVolume}/`);
+/** Whether no harmed file holds anything that the marker's value depends on. */
+function mustStand(marker: Marker, harms: readonly Harm[]): boolean {
+  const touches = (folder: string): boolean =>
+    harms.some(({ file, detail }) => `${file} ${detail}`.includes(`volumes/${folder}/`));
+  if (touches(`minutes/${dayName(marker.dayMs)}`)) return false;
+  return marker.absorbed || !touches(marker.rawVolume);
 }

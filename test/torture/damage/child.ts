@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Dice } from '../../model/dice.ts';
 import { check } from './check.ts';
 import type { Marker } from './fixture.ts';
-import { harm, type Harm } from './harm.ts';
+import { harmSome, type Harm } from './harm.ts';
 
 const [folder = '', from = '0', to = '0', attempt = '1'] = process.argv.slice(2);
 const markers = JSON.parse(readFileSync(join(folder, 'markers.json'), 'utf8')) as Marker[];
@@ -17,15 +17,15 @@ const memory = join(folder, 'harm.json');
 
 for (let seed = Number(from); seed <= Number(to); seed++) {
   const isAgain = seed === Number(from) && Number(attempt) > 1;
-  let done: Harm;
+  let done: Harm[];
   if (isAgain) {
-    done = JSON.parse(readFileSync(memory, 'utf8')) as Harm;
+    done = JSON.parse(readFileSync(memory, 'utf8')) as Harm[];
   } else {
     rmSync(place, { recursive: true, force: true });
     cpSync(join(folder, 'whole'), place, { recursive: true });
-    done = harm(place, new Dice(seed));
+    done = harmSome(place, new Dice(seed));
     writeFileSync(memory, JSON.stringify(done));
   }
   const verdict = await check(place, markers, done, isAgain);
-  process.stdout.write(`${JSON.stringify({ seed, harm: done, ...verdict })}\n`);
+  process.stdout.write(`${JSON.stringify({ seed, harms: done, ...verdict })}\n`);
 }
