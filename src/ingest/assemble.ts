@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import { type Label, type LabelSet, sortLabels } from '../profile/labels.ts';
 import type { ProfileColumns } from '../profile/columns.ts';
 import type { ProfileType } from '../profile/profile-type.ts';
-import type { LabelSplit } from '../profile/sample-labels.ts';
+import type { LabelGroup, LabelSplit } from '../profile/sample-labels.ts';
 import { buildGroups } from '../storage/column/from-values.ts';
 import type { ValueColumn } from '../storage/column/from-values.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
@@ -36,7 +36,7 @@ export interface Assembled {
 }
 
 /**
- * One push for each set of sample labels, its samples grouped by span and trace. Samples with a
+ * One push for each set of labels that a series gets, its samples grouped by span and trace. Samples with a
  * negative value are dropped and counted, as are those that are zero in every type.
  */
 export function assemble(input: AssembleInput): Assembled {
@@ -49,7 +49,7 @@ export function assemble(input: AssembleInput): Assembled {
   let entries = 0;
   let bytes = 0;
   let samplesDropped = 0;
-  for (const { labels, samples } of split.groups) {
+  for (const { labels, samples } of bySeries(input.labels, split.groups)) {
     const kept = keptSamples(values, samples, columns.sampleCount);
     samplesDropped += (samples?.length ?? columns.sampleCount) - kept.length;
     if (kept.length === 0) continue;
@@ -60,7 +60,6 @@ export function assemble(input: AssembleInput): Assembled {
       values,
       periods,
     );
-    const seriesLabels = withSampleLabels(input.labels, labels);
     pushes.push({
       key: input.key,
       profileId: input.profileId,
@@ -69,7 +68,7 @@ export function assemble(input: AssembleInput): Assembled {
       types: built.types.map((type, t) => {
         const profileType = types[t];
         assert(profileType !== undefined, 'a type for each value column');
-        return { ...type, series: dictionary.internSeries(seriesLabels, profileType) };
+        return { ...type, series: dictionary.internSeries(labels, profileType) };
       }),
       groups: built.groups.map((group, g) => ({
         spanId: spans[g]?.spanId ?? '',
@@ -118,6 +117,13 @@ function keptSamples(
   return kept.subarray(0, count);
 }
 
+/** Samples of one series. */
+interface SeriesSamples {
+  readonly labels: LabelSet;
+  /** Ascending; undefined = all. */
+  readonly samples: LabelGroup['samples'];
+}
+
 interface SpanSamples {
   readonly spanId: string;
   readonly traceId: string;
@@ -139,6 +145,39 @@ function bySpan(samples: Uint32Array, split: LabelSplit): SpanSamples[] {
     traceId: spans[span]?.traceId ?? '',
     samples: Uint32Array.from(group),
   }));
+}
+
+/**
+ * The groups by the labels of the series that they go to. A sample label that the series has too adds
+ * nothing: samples with and without it are one push, or averages would count their profile twice.
+ */
+function bySeries(series: LabelSet, groups: readonly LabelGroup[]): SeriesSamples[] {
+  const found = new Map<string, { labels: LabelSet; samples: LabelGroup['samples'][] }>();
+  for (const { labels: own, samples } of groups) {
+    const labels = withSampleLabels(series, own);
+    const key = JSON.stringify(labels);
+    const same = found.get(key);
+    if (same === undefined) found.set(key, { labels, samples: [samples] });
+    else same.samples.push(samples);
+  }
+  return [...found.values()].map(({ labels, samples }) => ({
+    labels,
+    samples: samples.length === 1 ? samples[0] : joined(samples),
+  }));
+}
+
+/** All samples of several groups, ascending. */
+function joined(groups: readonly LabelGroup['samples'][]): Uint32Array {
+  const size = groups.reduce((sum, samples) => sum + (samples?.length ?? 0), 0);
+  const all = new Uint32Array(size);
+  let at = 0;
+  for (const samples of groups) {
+    // Where there are several, none has all samples.
+    assert(samples !== undefined, 'a group of some samples');
+    all.set(samples, at);
+    at += samples.length;
+  }
+  return all.sort();
 }
 
 /** Series labels and sample labels by name; where both have a name the series' value stands. */

@@ -205,3 +205,47 @@ describe('a timeline', () => {
     expect(below.exactness?.wholeMinutes).toBeGreaterThan(0n);
   });
 });
+
+test('a sample label that the series has too does not make two profiles of one', async () => {
+  const labels = [
+    ['service_name', 'split'],
+    ['zone', 'a'],
+  ] as const;
+  const startMs = bench.nowMs;
+  await bench.push({
+    startMs,
+    labels,
+    samples: [
+      { stack: ['main'], value: 10n },
+      { stack: ['main'], value: 20n, labels: [['zone', 'a']] },
+      { stack: ['main'], value: 30n, labels: [['zone', 'b']] },
+      {
+        stack: ['main'],
+        value: 40n,
+        labels: [
+          ['handler', 'x'],
+          ['zone', 'b'],
+        ],
+      },
+      { stack: ['main'], value: 50n, labels: [['handler', 'x']] },
+    ],
+  });
+  const { series } = await bench.call(method.selectSeries, {
+    profileTypeID: TYPE,
+    labelSelector: '{service_name="split"}',
+    start: BigInt(startMs),
+    end: BigInt(startMs),
+    step: 15,
+    groupBy: ['zone', 'handler'],
+    aggregation: Aggregation.AVERAGE,
+  });
+  expect(
+    series.map(({ labels: found, points }) => [
+      found.map(({ value }) => value).join(),
+      points.map(({ value }) => value),
+    ]),
+  ).toEqual([
+    ['x,a', [90]],
+    ['a', [60]],
+  ]);
+});
