@@ -80,6 +80,22 @@ export interface SeriesRequest extends Selection {
   readonly callSite?: readonly string[] | undefined;
   /** Give each point the profile with the largest value that is still in the raw tier. */
   readonly exemplars?: boolean | undefined;
+  /** Count single values instead of adding them up. */
+  readonly heat?: HeatShape | undefined;
+}
+
+/** What a heat map counts. */
+export interface HeatShape {
+  /** Totals of profiles, or of the spans of each profile, which only the raw tier knows. */
+  readonly of: 'profiles' | 'spans';
+  /** Between which values; undefined = they are not known yet. */
+  readonly edges?: HeatEdges | undefined;
+}
+
+/** The smallest and the largest value of a heat map. */
+export interface HeatEdges {
+  readonly min: bigint;
+  readonly max: bigint;
 }
 
 /** Which profiles there are. */
@@ -239,6 +255,25 @@ export interface SeriesPoint {
   readonly exemplar?: Exemplar | undefined;
 }
 
+/** One group of a heat map. */
+export interface HeatAnswer {
+  /** The grouped labels only, sorted by name. */
+  readonly labels: readonly (readonly [name: string, value: string])[];
+  /** Ascending by time; steps without a value are left out. */
+  readonly slots: readonly HeatSlot[];
+}
+
+/** The values of one step, as in {@link SeriesRequest}. */
+export interface HeatSlot {
+  readonly timestampMs: number;
+  /** Lower ends of the buckets, the same in all slots of an answer. */
+  readonly bounds: readonly number[];
+  /** Values in each. */
+  readonly counts: readonly number[];
+  /** At most one a bucket. */
+  readonly exemplars: readonly Exemplar[];
+}
+
 /** One profile behind a point. */
 export interface Exemplar {
   readonly timestampMs: number;
@@ -246,4 +281,8 @@ export interface Exemplar {
   readonly value: bigint;
   /** Labels of its series that are not grouped by, sorted by name. */
   readonly labels: readonly (readonly [name: string, value: string])[];
+  /** The span that the value is of, if it is one's; 16 hex digits. */
+  readonly spanId?: string | undefined;
+  /** Its trace, 32 hex digits or ''. */
+  readonly traceId?: string | undefined;
 }

@@ -3,6 +3,8 @@ import type { Label } from '../profile/labels.ts';
 import type {
   DiffRequest,
   EncodedAnswer,
+  HeatAnswer,
+  HeatShape,
   LabelsRequest,
   MergeRequest,
   LossSink,
@@ -44,6 +46,11 @@ export interface Engine {
 
   /** Timeline by group. */
   selectSeries(request: SeriesRequest, notes?: NotesSink): Promise<readonly SeriesAnswer[]>;
+  /** Single values over time by group: a timeline with `heat`, whose edges are found here. */
+  heatmap(
+    request: SeriesRequest & { readonly heat: HeatShape },
+    notes?: NotesSink,
+  ): Promise<readonly HeatAnswer[]>;
   /** A `querier.v1.SelectMergeStacktracesResponse` with the flame graph. */
   flameGraph(request: MergeRequest): Promise<EncodedAnswer>;
   /** A `google.v1.Profile` with full frames. */

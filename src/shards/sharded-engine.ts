@@ -12,12 +12,15 @@ import type {
   Cancelable,
   DiffRequest,
   EncodedAnswer,
+  HeatAnswer,
+  HeatShape,
   LabelsRequest,
   MergeRequest,
   LossSink,
   NotesSink,
   ProfileStats,
   QueryCost,
+  QueryNotes,
   SeriesAnswer,
   SeriesRequest,
   TreeForm,
@@ -26,6 +29,8 @@ import { addNotes, NO_NOTES } from '../query/request.ts';
 import { parseSelector } from '../query/selector/parse.ts';
 import { requiredService } from '../query/selector/required-service.ts';
 import { finishSeries } from '../query/series/finish.ts';
+import { finishHeat, heatEdges } from '../query/series/heat.ts';
+import type { SeriesPart } from '../query/series/part.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
 import { joinCosts } from '../query/execute/cost.ts';
 import type { CostRequest } from '../query/execute/cost.ts';
@@ -148,8 +153,29 @@ export class ShardedEngine implements Engine {
       const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
         api.seriesParts(shards, request),
       );
-      notes?.(parts.reduce((sum, part) => addNotes(sum, part.notes ?? NO_NOTES), NO_NOTES));
+      notes?.(notesOf(parts));
       return finishSeries(parts, request);
+    });
+  }
+
+  heatmap(
+    asked: SeriesRequest & { readonly heat: HeatShape },
+    notes?: NotesSink,
+  ): Promise<readonly HeatAnswer[]> {
+    return this.#query(asked, async (request) => {
+      const read = (heat: HeatShape, exemplars: boolean | undefined): Promise<SeriesPart[]> =>
+        this.#spread(request.tenant, [request.selector], (api, shards) =>
+          api.seriesParts(shards, { ...request, heat, exemplars }),
+        );
+      const found = await read(request.heat, false);
+      const edges = heatEdges(found, request);
+      if (edges === undefined) {
+        notes?.(notesOf(found));
+        return [];
+      }
+      const parts = await read({ ...request.heat, edges }, request.exemplars);
+      notes?.(notesOf(parts));
+      return finishHeat(parts, edges, request);
     });
   }
 
@@ -327,6 +353,10 @@ export class ShardedEngine implements Engine {
 interface Asked extends Cancelable {
   readonly startMs: number;
   readonly endMs: number;
+}
+
+function notesOf(parts: readonly SeriesPart[]): QueryNotes {
+  return parts.reduce((sum, part) => addNotes(sum, part.notes ?? NO_NOTES), NO_NOTES);
 }
 
 function owners(hosts: readonly HostHandle[], shardCount: number): readonly HostHandle[] {

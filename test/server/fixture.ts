@@ -10,7 +10,12 @@ import {
 } from '../../src/gen/querier/v1/querier_pb.ts';
 import type { PushItem, PushOutcome } from '../../src/ingest/push.ts';
 import type { Label } from '../../src/profile/labels.ts';
-import { NO_NOTES, type QueryNotes, type SeriesAnswer } from '../../src/query/request.ts';
+import {
+  NO_NOTES,
+  type HeatAnswer,
+  type QueryNotes,
+  type SeriesAnswer,
+} from '../../src/query/request.ts';
 import type { Engine } from '../../src/shards/engine.ts';
 import { startServer, type RunningServer, type ServerOptions } from '../../src/server/server.ts';
 
@@ -75,6 +80,10 @@ export class FakeEngine implements Engine {
   async series(...args: unknown[]): Promise<readonly (readonly Label[])[]> {
     await this.#called('series', ...args);
     return this.sets;
+  }
+  async heatmap(...args: unknown[]): Promise<readonly HeatAnswer[]> {
+    await this.#called('heatmap', ...args);
+    return [];
   }
   async selectSeries(...args: unknown[]): Promise<readonly SeriesAnswer[]> {
     await this.#called('selectSeries', ...args);

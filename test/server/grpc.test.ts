@@ -122,13 +122,6 @@ describe('gRPC on the same port', () => {
       'body_size_limit',
     ],
     [
-      'a method that is not built',
-      '/querier.v1.QuerierService/SelectHeatmap',
-      new Uint8Array(),
-      grpc.status.UNIMPLEMENTED,
-      '',
-    ],
-    [
       'an unknown method',
       '/querier.v1.QuerierService/Nope',
       new Uint8Array(),

@@ -33,7 +33,7 @@ export class IdFilter {
     for (const { at, end } of groups) {
       const header = readEntriesHeader(bytes, at, end);
       const whole = groups.length === push.groups.length && groups.length === 1;
-      const total = whole ? type.total : valueOf(bytes, header, type);
+      const total = whole ? type.total : groupValue(bytes, header, type);
       sums.add(bytes, header, { ...type, total });
     }
     return groups.length > 0;
@@ -49,7 +49,7 @@ function setOf(ids: readonly string[] | undefined): ReadonlySet<string> | undefi
 }
 
 /** Value of one group: the total that is stored is that of all groups together. */
-function valueOf(
+export function groupValue(
   bytes: Uint8Array,
   header: ReturnType<typeof readEntriesHeader>,
   type: TypeColumn,

@@ -14,6 +14,7 @@ import { NO_NOTES } from '../request.ts';
 import type { SeriesRequest } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
 import { SeriesBuckets } from '../series/buckets.ts';
+import { HeatCells } from '../series/heat.ts';
 import type { SeriesPart } from '../series/part.ts';
 import { stepAt, type Steps, stepsOf } from '../series/steps.ts';
 import { stacksBelow } from './call-site.ts';
@@ -22,6 +23,7 @@ import { saveFamily } from './damaged-section.ts';
 import { daysOf, readDay } from './day.ts';
 import type { ServiceDay, Wanted } from './day.ts';
 import { Exemplars } from './exemplars.ts';
+import { groupValue } from './id-filter.ts';
 
 /**
  * The timeline of these shards. Reads the list of pushes beside each minute column and never a column:
@@ -46,7 +48,10 @@ class Timeline {
   readonly #groups: Groups;
   readonly #below: Below | undefined;
   readonly #exemplars: Exemplars | undefined;
+  readonly #heat: HeatCells | undefined;
+  readonly #bySpan: boolean;
   readonly #notes = {
+    unreadProfiles: 0,
     profiles: 0,
     wholeMinutes: 0,
     damagedSections: 0,
@@ -65,6 +70,8 @@ class Timeline {
     if (request.exemplars === true) {
       this.#exemplars = new Exemplars(request, LIMITS.exemplarsMax);
     }
+    this.#heat = request.heat === undefined ? undefined : new HeatCells(request);
+    this.#bySpan = request.heat?.of === 'spans';
     this.#wanted = {
       tenant: request.tenant,
       profileType: request.profileType,
@@ -89,7 +96,8 @@ class Timeline {
     const { blocksRead, bytesRead } = budget;
     const notes = { ...NO_NOTES, ...this.#notes, ...losses.notes(), blocksRead, bytesRead };
     const exemplars = await this.#exemplars?.finish();
-    return { ...this.#buckets.part(), exemplars: exemplars ?? [], notes };
+    const heat = this.#heat?.finish();
+    return { ...this.#buckets.part(), exemplars: exemplars ?? [], heat, notes };
   }
 
   async #addDay(day: ServiceDay): Promise<void> {
@@ -122,6 +130,10 @@ class Timeline {
       for (const push of section.view.pushes) {
         for (const type of push.types) {
           if (!series.has(type.series)) continue;
+          if (this.#bySpan) {
+            this.#addSpans(dictionary, section.bytes, push, type, type.series);
+            continue;
+          }
           const value = this.#valueOf(dictionary, section.bytes, push, type);
           this.#add(dictionary, type.series, push.startMs, value, 1);
           this.#offer(dictionary, type, push.startMs, () => Promise.resolve(push));
@@ -143,7 +155,49 @@ class Timeline {
       await this.#addBelow(day, block, minute, pushes, types, this.#below);
       return;
     }
-    for (const push of pushes) this.#addEntry(day, push, minuteMs + push.offsetMs, types);
+    for (const push of pushes) {
+      const timeMs = minuteMs + push.offsetMs;
+      if (this.#bySpan) await this.#addSpansOf(day, push, timeMs, types);
+      else this.#addEntry(day, push, timeMs, types);
+    }
+  }
+
+  /** The spans of a push, which only its fragment knows. */
+  async #addSpansOf(
+    day: ServiceDay,
+    { ref }: PushEntry,
+    timeMs: number,
+    types: readonly TypeOf[],
+  ): Promise<void> {
+    if (stepAt(this.#steps, timeMs) < 0) return;
+    const raw = await this.#context.raw.read(day, ref);
+    if (raw === undefined) {
+      this.#notes.unreadProfiles++;
+      return;
+    }
+    for (const [t, series] of types) {
+      const type = raw.push.types[t] as TypeColumn;
+      this.#addSpans(day.canonical.dictionary, raw.bytes, raw.push, type, series);
+    }
+  }
+
+  #addSpans(
+    dictionary: Dictionary,
+    bytes: Uint8Array,
+    push: PushView,
+    type: TypeColumn,
+    series: number,
+  ): void {
+    for (const { spanId, traceId, at, end } of push.groups) {
+      if (spanId === '') continue;
+      const value = groupValue(bytes, readEntriesHeader(bytes, at, end), type);
+      // A span in which nothing of this type was seen is none.
+      if (value === 0n) continue;
+      this.#add(dictionary, series, push.startMs, value, 1);
+      const read = (): Promise<PushView> => Promise.resolve(push);
+      const one = { timestampMs: push.startMs, value, dictionary, series, spanId, traceId, read };
+      this.#exemplars?.offer(this.#groups.of(dictionary, series), one);
+    }
   }
 
   #addEntry(day: ServiceDay, push: PushEntry, timeMs: number, types: readonly TypeOf[]): void {
@@ -213,7 +267,8 @@ class Timeline {
     const { pushes, lostMinutes } = saveFamily(block, family, day.dayMs, this.#wanted);
     this.#notes.lostMinutes += lostMinutes;
     for (const push of pushes) {
-      if (this.#below === undefined) this.#addEntry(day, push, push.startMs, types);
+      if (this.#bySpan) await this.#addSpansOf(day, push, push.startMs, types);
+      else if (this.#below === undefined) this.#addEntry(day, push, push.startMs, types);
       else for (const [t] of types) this.#notes.damagedValue += push.totals[t] ?? 0n;
       await this.#context.pause.here();
     }
@@ -237,7 +292,9 @@ class Timeline {
   ): void {
     if (stepAt(this.#steps, timeMs) < 0) return;
     this.#notes.profiles += profiles;
-    this.#buckets.add(this.#groups.of(dictionary, series), timeMs, value, profiles);
+    const group = this.#groups.of(dictionary, series);
+    if (this.#heat === undefined) this.#buckets.add(group, timeMs, value, profiles);
+    else this.#heat.add(group, timeMs, value);
   }
 
   #offer(

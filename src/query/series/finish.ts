@@ -66,11 +66,12 @@ function answerOf(
   return { answer: { labels: groups[0]?.labels ?? [], points }, sum };
 }
 
-/** By step and line: the profile with the largest value. */
-function bestExemplars(parts: readonly SeriesPart[]): ReadonlyMap<string, Exemplar> {
+/** The profile with the largest value by `step/key of the line`, in a heat map `step/bucket/key`. */
+export function bestExemplars(parts: readonly SeriesPart[]): ReadonlyMap<string, Exemplar> {
   const best = new Map<string, Exemplar>();
-  for (const { group, step, exemplar } of parts.flatMap(({ exemplars }) => exemplars ?? [])) {
-    const key = `${step}/${labelsKey(group)}`;
+  for (const one of parts.flatMap(({ exemplars }) => exemplars ?? [])) {
+    const { group, step, bucket, exemplar } = one;
+    const key = `${step}/${bucket === undefined ? '' : `${bucket}/`}${labelsKey(group)}`;
     const other = best.get(key);
     if (other === undefined || isBetter(exemplar, other)) best.set(key, exemplar);
   }

@@ -1,11 +1,14 @@
 import type { Label } from '../../profile/labels.ts';
 import type { Exemplar, QueryNotes } from '../request.ts';
+import type { HeatGroup } from './heat.ts';
 
 /** What one host has for a timeline: exact sums, before averages and limits. May cross a thread. */
 export interface SeriesPart {
   readonly groups: readonly SeriesGroup[];
   /** Single profiles behind points; absent = none. */
   readonly exemplars?: readonly PartExemplar[] | undefined;
+  /** Single values of a heat map; absent = the timeline is none. */
+  readonly heat?: readonly HeatGroup[] | undefined;
   /** What it lacks and what it read; absent = nothing. */
   readonly notes?: QueryNotes | undefined;
 }
@@ -15,6 +18,8 @@ export interface PartExemplar {
   /** Labels of the line. */
   readonly group: readonly Label[];
   readonly step: number;
+  /** The bucket of a heat map that it stands in. */
+  readonly bucket?: number | undefined;
   readonly exemplar: Exemplar;
 }
 

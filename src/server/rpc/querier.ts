@@ -5,42 +5,41 @@ import {
   ProfileFormat,
   ProfileTypesResponseSchema,
   QuerierService,
-  SelectSeriesResponseSchema,
   SeriesResponseSchema,
   type AnalyzeQueryRequest,
   type AnalyzeQueryResponse,
-  type SelectSeriesRequest,
 } from '../../gen/querier/v1/querier_pb.ts';
 import {
-  ExemplarType,
   GetProfileStatsResponseSchema,
   LabelNamesResponseSchema,
   LabelsSchema,
   LabelValuesResponseSchema,
   ProfileTypeSchema,
-  SeriesSchema,
-  TimeSeriesAggregationType,
-  type StackTraceSelector,
 } from '../../gen/types/v1/types_pb.ts';
-import type { Label } from '../../profile/labels.ts';
 import { formatProfileType, parseProfileType } from '../../profile/profile-type.ts';
 import type { LossNotes } from '../../query/losses.ts';
-import type { EncodedAnswer, Exemplar, SeriesRequest, TierCost } from '../../query/request.ts';
+import type { EncodedAnswer, QueryNotes, TierCost } from '../../query/request.ts';
 import type { Engine } from '../../shards/engine.ts';
 import { rpcMethod, type CallContext, type RpcMethod } from './method.ts';
+import { isExact } from './encoded.ts';
 import { encodedMerge } from './merge-form.ts';
-import { int64 } from './exactness.ts';
 import {
-  callSiteOf,
-  dataSelection,
   goPgoOf,
   labelsRequest,
   mergeRequest,
+  refuseGoPgo,
   timeMs,
   timeRange,
   type DataFields,
   type NarrowingFields,
 } from './selection.ts';
+import {
+  heatmapMessage,
+  heatmapRequest,
+  labelPairs,
+  seriesMessage,
+  seriesRequest,
+} from './timeline.ts';
 
 const { method } = QuerierService;
 
@@ -90,18 +89,8 @@ export function querierMethods(engine: Engine): RpcMethod[] {
 
     rpcMethod(method.selectSeries, async (request, call) => {
       const told = new Told();
-      const answers = await engine.selectSeries(seriesRequest(request, call), told.sink);
-      const series = answers.map((answer) =>
-        create(SeriesSchema, {
-          labels: labelPairs(answer.labels),
-          points: answer.points.map(({ timestampMs, value, exemplar }) => ({
-            timestamp: BigInt(timestampMs),
-            value,
-            exemplars: exemplar === undefined ? [] : [exemplarMessage(exemplar)],
-          })),
-        }),
-      );
-      return { ...told.reply, message: create(SelectSeriesResponseSchema, { series }) };
+      const answers = await engine.selectSeries(seriesRequest(request, call), told.notes);
+      return { ...told.reply, message: seriesMessage(answers) };
     }),
 
     rpcMethod(method.selectMergeStacktraces, async (request, call) => ({
@@ -146,7 +135,11 @@ export function querierMethods(engine: Engine): RpcMethod[] {
       return { encoded: await engine.diff({ left, right }) };
     }),
 
-    rpcMethod(method.selectHeatmap, () => notBuilt('SelectHeatmap')),
+    rpcMethod(method.selectHeatmap, async (request, call) => {
+      const told = new Told();
+      const groups = await engine.heatmap(heatmapRequest(request, call), told.notes);
+      return { ...told.reply, message: heatmapMessage(groups) };
+    }),
 
     rpcMethod(method.getProfileStats, async (_request, call) => {
       const stats = await engine.profileStats(call.tenant);
@@ -171,37 +164,8 @@ class Told {
   readonly sink = (losses: LossNotes): void => {
     if (losses.lostParts > 0) this.reply = { losses };
   };
-}
-
-function seriesRequest(request: SelectSeriesRequest, call: CallContext): SeriesRequest {
-  const selection = dataSelection(request, call);
-  refuseGoPgo(request.stackTraceSelector);
-  const callSite = callSiteOf(request.stackTraceSelector);
-  const exemplars = request.exemplarType === ExemplarType.INDIVIDUAL;
-  if (exemplars && callSite.length > 0) {
-    throw new TephraError('unimplemented', 'exemplars below a call site are not built');
-  }
-  if (request.exemplarType === ExemplarType.SPAN) {
-    throw new TephraError('unimplemented', 'exemplars of spans are not built yet');
-  }
-  // Seconds as a double: rounded, because 15.001 s is 15000.999... ms.
-  const stepMs = Math.round(request.step * 1_000);
-  if (!(stepMs >= 1 && Number.isSafeInteger(stepMs))) {
-    throw new TephraError(
-      'invalid_step',
-      `expected seconds, at least 0.001, found ${request.step}`,
-    );
-  }
-  const limit = Number(request.limit ?? 0n);
-  if (limit < 0) throw new TephraError('invalid_argument', `limit is negative: ${limit}`);
-  return {
-    ...selection,
-    stepMs,
-    groupBy: request.groupBy,
-    aggregation: request.aggregation === TimeSeriesAggregationType.AVERAGE ? 'average' : 'sum',
-    limit: limit === 0 ? undefined : limit,
-    ...(callSite.length === 0 ? {} : { callSite }),
-    ...(exemplars ? { exemplars } : {}),
+  readonly notes = (notes: QueryNotes): void => {
+    if (!isExact(notes)) this.reply = { losses: notes };
   };
 }
 
@@ -215,12 +179,6 @@ function merged(
   const merge = mergeRequest(request, call);
   if (format !== ProfileFormat.PPROF) refuseGoPgo(request.stackTraceSelector);
   return encodedMerge(engine, merge, format, goPgoOf(request.stackTraceSelector));
-}
-
-/** Shaping for profile-guided optimisation needs lines, which only pprof has. */
-function refuseGoPgo(selector: StackTraceSelector | undefined): void {
-  if (selector?.goPgo === undefined) return;
-  throw new TephraError('invalid_argument', 'go_pgo: expected the format pprof');
 }
 
 async function analyzed(
@@ -272,24 +230,7 @@ function profileTypeMessage(id: string): ReturnType<typeof create<typeof Profile
   });
 }
 
-function exemplarMessage(exemplar: Exemplar): object {
-  return {
-    timestamp: BigInt(exemplar.timestampMs),
-    profileId: exemplar.profileId,
-    value: int64(exemplar.value),
-    labels: labelPairs(exemplar.labels),
-  };
-}
-
-function labelPairs(labels: readonly Label[]): { name: string; value: string }[] {
-  return labels.map(([name, value]) => ({ name, value }));
-}
-
 /** Clients that do not say that they read UTF-8 names must not see them. */
 function isShown(name: string, call: CallContext): boolean {
   return call.utf8LabelNames || /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name);
-}
-
-function notBuilt(name: string): Promise<never> {
-  return Promise.reject(new TephraError('unimplemented', `${name} is not built yet`));
 }

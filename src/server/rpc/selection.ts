@@ -124,6 +124,12 @@ export function goPgoOf(selector: StackTraceSelector | undefined): GoPgoShape | 
   return { keepLocations: pgo.keepLocations, aggregateCallees: pgo.aggregateCallees };
 }
 
+/** Shaping for profile-guided optimisation needs lines, which only pprof has. Throws `invalid_argument`. */
+export function refuseGoPgo(selector: StackTraceSelector | undefined): void {
+  if (selector?.goPgo === undefined) return;
+  throw new TephraError('invalid_argument', 'go_pgo: expected the format pprof');
+}
+
 /** An empty list asks for everything. */
 function orAll<T>(list: readonly T[]): readonly T[] | undefined {
   return list.length === 0 ? undefined : list;
