@@ -147,6 +147,10 @@ export const LIMITS = {
   /** An answer must be taken within this time and what its bytes need at the rate below. */
   answerGraceMs: 30_000,
   answerBytesPerSecondMin: 64 * KIB,
+  /** Of these, what a query takes before the size of its answer is known. */
+  unsizedAnswerBytes: 256 * KIB,
+  /** A reader that takes nothing, or less than a slice (256 KiB), for this long is cut off. */
+  answerStallMs: 20_000,
   /** Of these, those of one address: one that does not read must not keep the others from asking ... */
   answerBytesPerAddressMax: 64 * MIB,
   /** ... and queries of one address that run, wait, or are not taken yet. */
@@ -156,6 +160,8 @@ export const LIMITS = {
   pieceBytesMin: 64,
   /** Answers from this on are written from the bytes they came in, in slices, never copied whole. */
   slicedAnswerBytes: 1 * MIB,
+  /** JSON answers from so many bytes on (as protobuf) are written piece by piece as they are read. */
+  slicedJsonBytes: 64 * KIB,
   /** Answers smaller than this are not worth compressing. */
   compressBytesMin: 1 * KIB,
   /** Bytes of a refused body that are read and dropped, so that the client sees the answer. */
@@ -166,6 +172,44 @@ export const LIMITS = {
   /** Open streams of all connections (each costs about 10 KiB), and of those of one address. */
   streamsMax: 4_096,
   streamsPerAddressMax: 2_048,
+
+  /** Streams of samples. Bytes of one message: an agent's batch has a few KiB. */
+  streamMessageBytesMax: 4 * MIB,
+  /** Rows of one epoch: a process has some 10,000 frames and 50,000 prefixes of stacks. */
+  streamStringsMax: 262_144,
+  streamFramesMax: 262_144,
+  streamStacksMax: 262_144,
+  streamSeriesMax: 4_096,
+  /** Bytes of all strings of an epoch. */
+  streamTextBytesMax: 16 * MIB,
+  /** Parts and entries of one batch. Fewer parts than the bits of a push key have room for. */
+  streamPartsMax: 4_096,
+  streamEntriesMax: 1_000_000,
+  /** Bytes of the agent's name. */
+  streamAgentBytesMax: 256,
+  /** Bytes of the id of a part. */
+  streamProfileIdBytesMax: 256,
+  /** What an agent may have sent and not seen settled: at rest, and while much is in flight. */
+  streamWindowBatches: 512,
+  streamWindowBytes: 4 * MIB,
+  streamBusyWindowBatches: 16,
+  streamBusyWindowBytes: 256 * KIB,
+  /** Sequences between first and last of `open`: each is looked up after a restart. */
+  streamUnsettledMax: 1_024,
+  /** Bytes of the tables of all streams, all workers together; the least recently used go first. */
+  streamStateBytes: 128 * MIB,
+  /** Streams that a worker knows, with or without a call; each costs about 500 bytes at rest. */
+  streamsKnownMax: 16_384,
+  /** Tables of a stream that sends nothing are forgotten after this time. */
+  streamIdleMs: 5 * 60_000,
+  /** A call without a message: until `open`, within a message, and after it. */
+  streamOpenTimeoutMs: 10_000,
+  streamMessageTimeoutMs: 30_000,
+  streamSilenceMs: 15 * 60_000,
+  /** Refused batches that one ack lists. */
+  streamRefusalsMax: 64,
+  /** Bytes of messages that have begun and not ended, all streams together. */
+  streamPartialBytes: 64 * MIB,
   queryReadRepeatsMax: 3,
   /** Queries that run at once; the others wait. */
   queriesAtOnce: 4,

@@ -7,6 +7,18 @@ export interface AddressLimits {
   readonly bytesMax: number;
   /** Queries that run, wait, or are not taken yet. */
   readonly callsMax: number;
+  /** Bytes that a query takes before the size of its answer is known. */
+  readonly unsizedBytes: number;
+}
+
+/** What one answer holds. */
+export interface AnswerHold extends Hold {
+  /**
+   * Takes the bytes of the answer once they are known, without waiting: the answer is there already,
+   * and is dropped if this throws. Throws `too_many_queries` or `overloaded`, both of which may be asked
+   * again. An answer larger than a limit is let in alone.
+   */
+  fit(bytes: number): void;
 }
 
 /**
@@ -27,24 +39,30 @@ export class AnswerBudget {
    * Waits until there is room for another answer to `address`. Throws `too_many_queries` if the
    * address has its share already, `overloaded` if there is no room in time.
    */
-  async acquire(address: string): Promise<Hold> {
+  async acquire(address: string): Promise<AnswerHold> {
     const share = this.#addresses.get(address) ?? { bytes: 0, calls: 0 };
-    if (share.calls >= this.#limits.callsMax || share.bytes >= this.#limits.bytesMax) {
-      throw new TephraError(
+    const { bytesMax, callsMax, unsizedBytes } = this.#limits;
+    const refusal = (): TephraError =>
+      new TephraError(
         'too_many_queries',
         `${share.calls} queries of this address run or wait to be read (${share.bytes} bytes)`,
       );
+    if (share.calls >= callsMax || (share.calls > 0 && share.bytes + unsizedBytes > bytesMax)) {
+      throw refusal();
     }
     this.#addresses.set(address, share);
     share.calls++;
-    let size = 0;
+    let size = unsizedBytes;
+    share.bytes += size;
     const leave = (): void => {
       share.calls--;
+      share.bytes -= size;
+      size = 0;
       if (share.calls === 0) this.#addresses.delete(address);
     };
     let hold: Hold;
     try {
-      hold = await this.#total.acquire(0);
+      hold = await this.#total.acquire(unsizedBytes);
     } catch (error) {
       leave();
       throw error;
@@ -59,10 +77,19 @@ export class AnswerBudget {
       resize: (bytes) => {
         if (!released) resize(bytes);
       },
+      fit: (bytes) => {
+        if (released) return;
+        const more = bytes - size;
+        if (share.bytes > size && share.bytes + more > bytesMax) throw refusal();
+        if (this.#total.heldBytes > size && !this.#total.fits(more)) {
+          const held = `${this.#total.heldBytes} bytes of answers wait to be read; ask again later`;
+          throw new TephraError('overloaded', held);
+        }
+        resize(bytes);
+      },
       release: () => {
         if (released) return;
         released = true;
-        resize(0);
         hold.release();
         leave();
       },

@@ -1,8 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Timers } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { AnswerBudget } from './answer-budget.ts';
-import type { Hold } from './credits.ts';
+import type { AnswerBudget, AnswerHold } from './answer-budget.ts';
 
 /** What holding answers needs. */
 export interface AnswerDeps {
@@ -15,7 +14,9 @@ export interface AnswerDeps {
 export interface HeldAnswer {
   /** Waits until there is room for another answer. Throws as {@link AnswerBudget.acquire} does. */
   room(): Promise<void>;
-  /** The same body, counted; each chunk has a time in which it must be taken. */
+  /** Takes the bytes of a whole answer. Throws as {@link AnswerHold.fit} does. */
+  fit(bytes: number): void;
+  /** The same body in slices; each has a time in which it must be taken, and so have all together. */
   counted(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
 }
 
@@ -24,28 +25,53 @@ export interface HeldAnswer {
  * its answer, and an answer that is taken too slowly ends with its connection.
  */
 export function holdAnswer(response: ServerResponse, deps: AnswerDeps): HeldAnswer {
-  let hold: Hold | undefined;
-  let cancel = (): void => {};
+  let hold: AnswerHold | undefined;
+  let stalled = (): void => {};
+  let late = (): void => {};
   let closed = false;
+  let fitted = false;
+  const end = (): void => {
+    response.destroy();
+  };
   response.once('close', () => {
     closed = true;
-    cancel();
+    stalled();
+    late();
     hold?.release();
   });
+  const limitTime = (bytes: number): void => {
+    late();
+    if (!closed) late = deps.timers.after(answerTimeMs(bytes), end);
+  };
   async function* each(body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-    for await (const chunk of body) {
-      hold?.resize(chunk.byteLength);
-      cancel = deps.timers.after(answerTimeMs(chunk.byteLength), () => response.destroy());
-      // Each slice is asked for when the one before it is on its way.
-      yield* slicesOf(chunk);
-      cancel();
-      hold?.resize(0);
+    try {
+      for await (const chunk of body) {
+        if (!fitted) {
+          hold?.resize(chunk.byteLength);
+          limitTime(chunk.byteLength);
+        }
+        for (const slice of slicesOf(chunk)) {
+          if (closed) return;
+          stalled = deps.timers.after(LIMITS.answerStallMs, end);
+          // The next one is asked for when this one is on its way.
+          yield slice;
+          stalled();
+        }
+      }
+    } finally {
+      stalled();
+      late();
     }
   }
   return {
     async room() {
       hold = await deps.answers.acquire(response.req.socket.remoteAddress ?? '');
       if (closed) hold.release();
+    },
+    fit(bytes) {
+      hold?.fit(bytes);
+      fitted = true;
+      limitTime(bytes);
     },
     counted: each,
   };

@@ -1,6 +1,4 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable } from 'node:stream';
-import { createGzip } from 'node:zlib';
 import { create, type Message } from '@bufbuild/protobuf';
 import {
   createConnectRouter,
@@ -19,9 +17,10 @@ import {
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
-import { holdAnswer, slicesOf } from './answer.ts';
+import { holdAnswer, type HeldAnswer } from './answer.ts';
 import { discardBody, readBody, type BodyRules } from './body.ts';
 import type { Hold } from './credits.ts';
+import { largeAnswer, withLarge, type LargeAnswer } from './large-answer.ts';
 import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type Reply, type RpcMethod } from './rpc/method.ts';
 import { callContext, observed, runMethod, runStream, type RunDeps } from './rpc/run.ts';
@@ -48,8 +47,14 @@ export type ConnectHandler = (request: IncomingMessage, response: ServerResponse
 /** What the edge has made of the request already: the message, or why it is refused. */
 const READ = createContextKey<Message | TephraError | undefined>(undefined);
 
-/** Bytes of a large answer; the library gets an empty message in their place. */
-const LARGE = createContextKey<{ bytes: Uint8Array | undefined }>({ bytes: undefined });
+/** What a call's answer goes through. */
+const ANSWER = createContextKey<Answering | undefined>(undefined);
+
+interface Answering {
+  readonly held: HeldAnswer;
+  /** A large answer; the library gets an empty message in its place. */
+  large?: LargeAnswer;
+}
 
 /** Whether this method's body over the limit is 413: the client's fault, and for ever. */
 const PUSH = 'push.v1.PusherService/Push';
@@ -113,15 +118,17 @@ async function answer(
     for (const [name, value] of Object.entries(replyNotes(reply))) {
       context.responseHeader.set(name, value);
     }
-    const format = rpcFormat(context.requestHeader.get('content-type'));
-    if (
-      'encoded' in reply &&
-      reply.encoded.bytes.byteLength >= LIMITS.slicedAnswerBytes &&
-      format?.enveloped === false &&
-      !format.json
-    ) {
-      context.values.get(LARGE).bytes = reply.encoded.bytes;
-      return create(method.desc.output);
+    const answering = context.values.get(ANSWER);
+    if (answering !== undefined && 'encoded' in reply) {
+      const { bytes } = reply.encoded;
+      answering.held.fit(bytes.byteLength);
+      const format = rpcFormat(context.requestHeader.get('content-type'));
+      const large =
+        format === undefined ? undefined : largeAnswer(method.desc.output, bytes, format);
+      if (large !== undefined) {
+        answering.large = large;
+        return create(method.desc.output);
+      }
     }
     return shapeOf(method, reply, context);
   } catch (thrown) {
@@ -157,7 +164,7 @@ async function serve(
   const held = holdAnswer(response, deps);
   try {
     if (!hasTinyAnswer(method.name)) await held.room();
-    result = await invoke(request, response, method, handler, deps);
+    result = await invoke(request, response, { method, handler, held }, deps);
   } catch (thrown) {
     const error = TephraError.from(thrown);
     await observed(method.name, deps, () => Promise.reject(error)).catch(() => {});
@@ -169,17 +176,22 @@ async function serve(
   await universalResponseToNodeResponse(counted, response);
 }
 
+interface Invoked {
+  readonly method: AnyRpc;
+  readonly handler: UniversalHandler;
+  readonly held: HeldAnswer;
+}
+
 /** Reads the request and runs the method. The credits end here: an answer is not a request. */
 async function invoke(
   request: IncomingMessage,
   response: ServerResponse,
-  method: AnyRpc,
-  handler: UniversalHandler,
+  { method, handler, held }: Invoked,
   deps: ConnectDeps,
 ): Promise<UniversalServerResponse> {
   const values = createContextValues();
-  const large: { bytes: Uint8Array | undefined } = { bytes: undefined };
-  values.set(LARGE, large);
+  const answering: Answering = { held };
+  values.set(ANSWER, answering);
   const universal = universalRequest(request, response, values);
   const header = new Headers(universal.header);
   const format = rpcFormat(header.get('content-type'));
@@ -197,9 +209,9 @@ async function invoke(
     }
     header.delete('content-length');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
-    const { bytes } = large;
-    if (bytes !== undefined && result.status === 200) {
-      return largeAnswer(result, bytes, header.get('accept-encoding') ?? '');
+    if (answering.large !== undefined && result.status === 200) {
+      const accepted = header.get('accept-encoding') ?? '';
+      return withLarge(result, answering.large, format?.enveloped === true, accepted);
     }
     return withHints(result, handler);
   } finally {
@@ -273,23 +285,6 @@ function httpStatus(error: TephraError): number {
   return error.reason === 'body_size_limit' || error.reason === 'request_timeout'
     ? error.row.http
     : connectHttpStatus(error);
-}
-
-/** The answer with these bytes as its body, compressed on the way if the client takes that. */
-function largeAnswer(
-  result: UniversalServerResponse,
-  bytes: Uint8Array,
-  acceptEncoding: string,
-): UniversalServerResponse {
-  const header = new Headers(result.header);
-  if (/\bgzip\b/.test(acceptEncoding)) {
-    header.set('content-encoding', 'gzip');
-    header.delete('content-length');
-    const body = Readable.from(slicesOf(bytes)).pipe(createGzip({ level: 1 }));
-    return { ...result, header, body };
-  }
-  header.set('content-length', String(bytes.byteLength));
-  return { ...result, header, body: createAsyncIterable([bytes]) };
 }
 
 function withHints(

@@ -43,7 +43,7 @@ export class Credits {
    * `overloaded` when there is no room in time.
    */
   async acquire(bytes: number): Promise<Hold> {
-    if (this.#waiting.size > 0 || !this.#fits(bytes)) await this.#wait(bytes);
+    if (this.#waiting.size > 0 || !this.fits(bytes)) await this.#wait(bytes);
     else this.#change(bytes);
     let size = bytes;
     let released = false;
@@ -85,7 +85,8 @@ export class Credits {
     });
   }
 
-  #fits(bytes: number): boolean {
+  /** Whether so many more would go in now. */
+  fits(bytes: number): boolean {
     return this.#held === 0 || this.#held + bytes <= this.#options.limitBytes;
   }
 
@@ -97,7 +98,7 @@ export class Credits {
 
   #admit(): void {
     for (const waiter of this.#waiting) {
-      if (!this.#fits(waiter.bytes)) return;
+      if (!this.fits(waiter.bytes)) return;
       this.#waiting.delete(waiter);
       this.#change(waiter.bytes);
       waiter.admit();

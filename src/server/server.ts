@@ -18,6 +18,7 @@ import { healthRoutes, type Troubles } from './health.ts';
 import { ingestRoute } from './ingest-route.ts';
 import { pprofRoute } from './pprof-route.ts';
 import { openPort, type PortAddress, type PortTimes, type TlsIdentity } from './port.ts';
+import { pageRoutes, redirectToPage, type PageFiles } from './page-route.ts';
 import { REFLECTION_PATHS } from './reflection.ts';
 import { serveRoute, type Routes } from './routes.ts';
 import { Readiness } from './rpc/health.ts';
@@ -55,6 +56,8 @@ export interface ServerOptions {
   readonly admission?: Partial<AdmissionLimits> | undefined;
   /** With it the port speaks TLS only. */
   readonly tls?: TlsIdentity | undefined;
+  /** The page that `/` shows; none unless given. */
+  readonly page?: PageFiles | undefined;
   /** Path in front of all others, without a slash at its end; '' unless given. */
   readonly pathPrefix?: string | undefined;
   /** Origins of pages that may read answers; none unless given. */
@@ -104,6 +107,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const answers = new AnswerBudget(answerBytes, {
     bytesMax: LIMITS.answerBytesPerAddressMax,
     callsMax: LIMITS.queriesPerAddressMax,
+    unsizedBytes: LIMITS.unsizedAnswerBytes,
   });
   const readiness = new Readiness();
   const methods = rpcMethods(engine, metrics, readiness);
@@ -125,6 +129,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ['/ingest', ingest],
     ['/pyroscope/ingest', ingest],
     ['/pprof', pprofRoute(deps)],
+    ...pageRoutes(options.page ?? new Map()),
   ]);
   const port = await openPort({
     handler: httpHandler(options, routes, deps),
@@ -172,6 +177,7 @@ function httpHandler(
       return;
     }
     if (applyCors(request, response, options.corsOrigins ?? [])) return;
+    if (redirectToPage(request, response, prefix)) return;
     const path = withoutPrefix(request.url ?? '', prefix);
     if (path === undefined) {
       const error = new TephraError('not_found', `everything is served under ${prefix}`);

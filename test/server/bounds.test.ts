@@ -62,7 +62,7 @@ test('an address that holds its share of credits leaves the rest to others', asy
 
 test('an address that does not read its answers keeps only itself from asking', async () => {
   const total = new Credits({ limitBytes: 100, waitMs: 20, timers: systemTimers });
-  const answers = new AnswerBudget(total, { bytesMax: 50, callsMax: 3 });
+  const answers = new AnswerBudget(total, { bytesMax: 50, callsMax: 3, unsizedBytes: 1 });
   const unread = await answers.acquire('a');
   unread.resize(60);
   await expect(answers.acquire('a')).rejects.toMatchObject({ reason: 'too_many_queries' });
