@@ -23,6 +23,10 @@ export interface WriteCounters {
  *
  * The first failure poisons the queue for good. LevelDB would take more writes on that handle and
  * can lose them at the next open, although it acknowledged them.
+ *
+ * A handle that failed for lack of space is read on, and does not show what the failed batch wrote;
+ * its log may hold it all the same, and shows it at the next open. What was told must stay true: so
+ * {@link CommitQueue.undo} says what to write then before anything else.
  */
 export class CommitQueue {
   readonly #level: LevelHandle;
@@ -32,6 +36,7 @@ export class CommitQueue {
   #waitingBytes = 0;
   #running = false;
   #poison: TephraError | undefined;
+  #undo: readonly LevelWrite[] = [];
 
   constructor(name: string, level: LevelHandle, counters: WriteCounters) {
     this.#name = name;
@@ -42,6 +47,11 @@ export class CommitQueue {
   /** The first failure, if there was one. */
   get poison(): TephraError | undefined {
     return this.#poison;
+  }
+
+  /** What puts the store back to what this handle shows, after it failed with `storage_full`. */
+  get undo(): readonly LevelWrite[] {
+    return this.#undo;
   }
 
   /**
@@ -79,7 +89,7 @@ export class CommitQueue {
           { sync: true },
         );
       } catch (error) {
-        this.#fail(group, writeError(`write to ${this.#name}`, error));
+        await this.#fail(group, writeError(`write to ${this.#name}`, error));
         break;
       }
       this.#counters.syncBatches++;
@@ -105,14 +115,33 @@ export class CommitQueue {
     return group;
   }
 
-  #fail(group: readonly Waiting[], error: TephraError): void {
+  async #fail(group: readonly Waiting[], first: TephraError): Promise<void> {
+    let error = first;
     this.#poison = error;
+    if (error.reason === 'storage_full') {
+      try {
+        this.#undo = await this.#undoOf(group.flatMap((one) => one.writes));
+      } catch {
+        // Then this handle cannot be read on, and the next open tells what there is.
+        this.#poison = error = new TephraError('write_unknown', first.detail, { cause: first });
+      }
+    }
     const rest = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#counters.pendingWrites -= group.length + rest.length;
     for (const one of group) one.reject(error);
     for (const one of rest) one.reject(this.#refusal(error));
+  }
+
+  /** Removals need none: nobody misses what was to go. */
+  async #undoOf(writes: readonly LevelWrite[]): Promise<LevelWrite[]> {
+    const keys = writes.flatMap(({ type, key }) => (type === 'put' ? [key] : []));
+    const before = await this.#level.getMany(keys);
+    return keys.map((key, i): LevelWrite => {
+      const value = before[i];
+      return value === undefined ? { type: 'del', key } : { type: 'put', key, value };
+    });
   }
 
   #refusal(first: TephraError): TephraError {

@@ -71,6 +71,11 @@ export class OpenVolume {
     return this.#commits.poison;
   }
 
+  /** See CommitQueue.undo. */
+  get undo(): readonly LevelWrite[] {
+    return this.#commits.undo;
+  }
+
   /** Releases the handle; no operation may be under way. */
   close(): Promise<void> {
     return this.#level.close();

@@ -1,5 +1,6 @@
 import { assert } from '../../../base/assert.ts';
 import type { AbortSlot } from './abort-slots.ts';
+import type { LevelWrite } from './handle.ts';
 import type { OpenVolume } from './open-volume.ts';
 
 /**
@@ -20,6 +21,8 @@ export class VolumeEntry {
   quarantine: string | undefined;
   /** The open volume. */
   volume: OpenVolume | undefined;
+  /** To be written when it is opened, before anything else; see CommitQueue.undo. */
+  undo: readonly LevelWrite[] = [];
   /** Rejects where opening fails. */
   opening: Promise<void> | undefined;
   /** Never rejects. */

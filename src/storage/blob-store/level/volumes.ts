@@ -71,6 +71,7 @@ export class Volumes {
   readonly #counters: WriteCounters = { bytesWritten: 0, syncBatches: 0, pendingWrites: 0 };
   readonly #damage: KnownDamage = { degradedRoots: new Set(), strangeKeys: new Set() };
   #diskFull = false;
+  #resuming: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #cancelIdleCheck: () => void = () => {};
 
@@ -188,8 +189,7 @@ export class Volumes {
         await entry.closing;
       } else if (entry.volume === undefined) {
         if (intent !== 'create' && !entry.exists) return undefined;
-        entry.opening ??= this.#open(entry).finally(() => (entry.opening = undefined));
-        await entry.opening;
+        await this.#opened(entry);
       } else {
         const usable = this.#usable(entry, entry.volume, intent);
         if (usable === true) {
@@ -212,7 +212,7 @@ export class Volumes {
       return this.#diskFull && intent !== 'read' ? this.#expectSpace() : true;
     }
     // A full disk cannot be opened, only read on: recovery must write a table.
-    if (poison.reason === 'storage_full' && this.#diskFull) {
+    if (poison.reason === 'storage_full' && this.#diskFull && this.#resuming === undefined) {
       return intent === 'read' ? true : this.#expectSpace();
     }
     return (async () => {
@@ -231,7 +231,36 @@ export class Volumes {
         `${this.#root} has ${free} bytes free; writes go on at ${needed}`,
       );
     }
+    this.#resuming ??= this.#resume().finally(() => (this.#resuming = undefined));
+    await this.#resuming;
+  }
+
+  /**
+   * Reopens what was read on without space, and undoes there what had failed. Before anything is
+   * written anywhere: what was told to be absent may be sent again, and be stored in another volume.
+   */
+  async #resume(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      if (entry.volume?.poison !== undefined) {
+        await entry.unused();
+        if (entry.volume?.poison !== undefined) this.#close(entry);
+      }
+      await entry.closing;
+      if (entry.undo.length === 0 || entry.dropping !== undefined) continue;
+      try {
+        await this.#opened(entry);
+      } catch (error) {
+        // What is set aside shows nothing any more.
+        if (entry.quarantine === undefined) throw error;
+      }
+    }
     this.#diskFull = false;
+  }
+
+  /** Opens a volume; all who ask meanwhile wait for the same. */
+  #opened(entry: VolumeEntry): Promise<void> {
+    entry.opening ??= this.#open(entry).finally(() => (entry.opening = undefined));
+    return entry.opening;
   }
 
   #release(entry: VolumeEntry): void {
@@ -275,7 +304,7 @@ export class Volumes {
       const level = await this.#persist(async () => {
         await checkMarker(fs, path, marker);
         await checkTables(fs, path);
-        return this.#openTables(entry, path, options);
+        return undo(entry, await this.#openTables(entry, path, options));
       });
       entry.volume = new OpenVolume(name, level, this.#counters, random, this.#damage);
       entry.usedMs = clock.monotonicMs();
@@ -349,6 +378,7 @@ export class Volumes {
     const { volume } = entry;
     if (volume === undefined || entry.inUse) return;
     entry.volume = undefined;
+    if (volume.undo.length > 0) entry.undo = volume.undo;
     entry.closing = (async () => {
       try {
         await volume.close();
@@ -404,7 +434,7 @@ export class Volumes {
 
   /** Closes the least recently used volumes above the limit; hot ones stay. */
   #trim(): void {
-    const open = [...this.#entries.values()].filter((entry) => entry.volume !== undefined);
+    const open = [...this.#entries.values()].filter(isSound);
     let excess = open.length - LIMITS.volumesOpenMax;
     if (excess <= 0) return;
     const nowMs = this.#options.clock.nowMs();
@@ -422,12 +452,30 @@ export class Volumes {
       const { clock } = this.#options;
       const since = clock.monotonicMs() - LIMITS.volumeIdleMs;
       for (const entry of this.#entries.values()) {
-        if (entry.usedMs > since || isHot(entry.kind, entry.period, clock.nowMs())) continue;
-        this.#close(entry);
+        const isIdle = entry.usedMs <= since && !isHot(entry.kind, entry.period, clock.nowMs());
+        if (isIdle && isSound(entry)) this.#close(entry);
       }
       this.#scheduleIdleCheck();
     });
   }
+}
+
+/** Whether it is open, and may be closed and opened again: on a full disk it could not be. */
+function isSound({ volume }: VolumeEntry): boolean {
+  return volume !== undefined && volume.poison === undefined;
+}
+
+/** Puts a volume that was just opened back to what it showed before; closes it where that fails. */
+async function undo(entry: VolumeEntry, level: LevelHandle): Promise<LevelHandle> {
+  if (entry.undo.length === 0) return level;
+  try {
+    await level.batch([...entry.undo], { sync: true });
+  } catch (error) {
+    await level.close();
+    throw error;
+  }
+  entry.undo = [];
+  return level;
 }
 
 function closedError(): TephraError {
