@@ -1,8 +1,7 @@
-import { TephraError } from '../base/errors.ts';
+import { ERRORS, TephraError } from '../base/errors.ts';
 import { DAY_MS, HOUR_MS, RAW_VOLUME_MS } from '../base/time.ts';
 import { parseMinutesVolume, parseRawVolume, rawVolume } from '../storage/keys.ts';
 import { commitPartition, readPartition } from '../storage/shard/partition.ts';
-import type { PartitionState } from '../storage/shard/partition.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 
 /** How long each rung is kept. */
@@ -45,16 +44,22 @@ export async function releaseVolume(state: ShardState, volume: string): Promise<
     return false;
   }
   if (state.head.list(day).length > 0) return true;
-  const partition = state.partition(day);
-  let before: PartitionState;
   try {
-    before = await readPartition(state.store, partition);
+    return await releaseDay(state, day);
   } catch (thrown) {
     const { reason } = TephraError.from(thrown);
     // Damaged or set aside: its time has come all the same.
     if (reason === 'corrupt_block' || reason === 'volume_quarantined') return false;
+    // Its root cannot be marked now, as on a full disk. What needs no mark goes, and makes room.
+    if (ERRORS[reason].retry) return true;
     throw thrown;
   }
+}
+
+/** Marks the root of a day as dropped; resolves to whether the shard holds the day back. */
+async function releaseDay(state: ShardState, day: number): Promise<boolean> {
+  const partition = state.partition(day);
+  const before = await readPartition(state.store, partition);
   if (before.token === null || before.root.dropped) return false;
   if (before.root.outbox.length > 0) return true;
   const dropped = await commitPartition(state.store, state.random, partition, before, {

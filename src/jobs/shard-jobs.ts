@@ -65,30 +65,53 @@ export class ShardJobs {
     this.#rules = rules;
   }
 
-  /** Runs what is due at `nowMs`; with `crowded` every partition is absorbed, to free memory. */
+  /**
+   * Runs what is due at `nowMs`; with `crowded` every partition is absorbed, to free memory. What fails
+   * costs itself: the rest is done (on a full disk, what removes blobs), then the first failure is
+   * thrown.
+   */
   async run(nowMs: number, crowded: boolean): Promise<void> {
     let absorbed = false;
+    const failures: unknown[] = [];
     this.counters.partitionsBlocked = 0;
     for (const dayMs of this.#state.head.days()) {
-      await this.#unlessDamaged(async () => {
+      await this.#apart(failures, async () => {
         if (await this.#absorb(dayMs, nowMs, crowded)) absorbed = true;
       });
     }
-    if (absorbed) await this.#moveHeadMarks();
-    for (const volume of await this.#state.store.listVolumes('minutes')) {
-      const dayMs = parseMinutesVolume(volume);
-      if (dayMs !== undefined) await this.#unlessDamaged(() => this.#tidy(dayMs, nowMs));
+    if (absorbed) {
+      await this.#eachVolume(failures, 'raw', async (volume) => {
+        if (parseRawVolume(volume) !== undefined) await this.#moveHeadMark(volume);
+      });
     }
+    await this.#eachVolume(failures, 'minutes', async (volume) => {
+      const dayMs = parseMinutesVolume(volume);
+      if (dayMs !== undefined) await this.#tidy(dayMs, nowMs);
+    });
+    if (failures.length > 0) throw TephraError.from(failures[0]);
   }
 
-  /** Damage of one partition or volume costs itself: the others' jobs go on. */
-  async #unlessDamaged(work: () => Promise<void>): Promise<void> {
+  async #eachVolume(
+    failures: unknown[],
+    kind: 'raw' | 'minutes',
+    work: (volume: string) => Promise<void>,
+  ): Promise<void> {
+    await this.#apart(failures, async () => {
+      for (const volume of await this.#state.store.listVolumes(kind)) {
+        await this.#apart(failures, () => work(volume));
+      }
+    });
+  }
+
+  /** Failures of one partition or volume cost itself; damage is counted, the rest is kept. */
+  async #apart(failures: unknown[], work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (thrown) {
       const { reason } = TephraError.from(thrown);
-      if (reason !== 'corrupt_block' && reason !== 'volume_quarantined') throw thrown;
-      this.counters.partitionsBlocked++;
+      if (reason === 'corrupt_block' || reason === 'volume_quarantined') {
+        this.counters.partitionsBlocked++;
+      } else failures.push(thrown);
     }
   }
 
@@ -143,14 +166,7 @@ export class ShardJobs {
     this.counters.blobsRemoved += await emptyTrash(this.#state, dayMs, nowMs, this.#rules.graceMs);
   }
 
-  /** Raises the marks below which opening need not read; see head-mark.ts. */
-  async #moveHeadMarks(): Promise<void> {
-    for (const volume of await this.#state.store.listVolumes('raw')) {
-      if (parseRawVolume(volume) === undefined) continue;
-      await this.#unlessDamaged(() => this.#moveHeadMark(volume));
-    }
-  }
-
+  /** Raises the mark below which opening need not read; see head-mark.ts. */
   async #moveHeadMark(volume: string): Promise<void> {
     const { store, shard, head, landed } = this.#state;
     const mark = new Map<number, number>();

@@ -268,8 +268,12 @@ export class ShardHost implements ShardHostApi {
       const states = [...this.#shards.values()].map(({ state }) => state);
       const headBytes = states.reduce((sum, { head }) => sum + head.bytes, 0);
       const crowded = headBytes > this.#options.limits.headBytes;
-      for (const { jobs } of this.#shards.values()) await jobs.run(nowMs, crowded);
+      const failures: unknown[] = [];
+      for (const { jobs } of this.#shards.values()) {
+        await jobs.run(nowMs, crowded).catch((thrown: unknown) => failures.push(thrown));
+      }
       this.#evicted += evictDictionaries(states, this.#options.limits.dictionaryBytes);
+      if (failures.length > 0) throw TephraError.from(failures[0]);
     });
     this.#jobs = run.catch(() => undefined);
     return run;

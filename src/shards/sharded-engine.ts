@@ -249,9 +249,11 @@ export class ShardedEngine implements Engine {
   async runJobs(nowMs: number): Promise<void> {
     this.#refuseWhenStopping();
     const run = async (): Promise<void> => {
-      await Promise.all(this.#hosts.map(({ api }) => api.runJobs(nowMs)));
+      const runs = await Promise.allSettled(this.#hosts.map(({ api }) => api.runJobs(nowMs)));
+      // Also where they failed: on a full disk this is what makes room.
       await this.#retention.run(nowMs);
       this.#options.onCounters?.(await this.counters());
+      for (const job of runs) if (job.status === 'rejected') throw job.reason;
     };
     // One run at a time; a failed one does not keep the next from running.
     this.#jobs = this.#jobs.then(run, run);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { sleep, systemTimers } from '../../src/base/clock.ts';
+import { TephraError } from '../../src/base/errors.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS } from '../../src/base/time.ts';
 import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
 import { decodeRoot } from '../../src/storage/root/decode.ts';
@@ -151,5 +152,24 @@ describe('retention', () => {
     await bench.engine.stop();
     await bench.open();
     expect((await bench.merge()).ticks).toBe(1n);
+  });
+
+  test('on a full disk the rest of the jobs goes on, and what is past its retention makes room', async () => {
+    const bench = await new Bench().open();
+    await bench.push('a', DAY + 1_000);
+    await bench.at(DAY + 90 * MINUTE_MS);
+    expect(await bench.store.listVolumes('raw')).toEqual(['raw/20260314-00']);
+    // Two days later something waits for the minutes tier, which takes no byte.
+    bench.nowMs = DAY + 3 * DAY_MS;
+    await bench.push('b', DAY + 3 * DAY_MS - 1_000);
+    const full = (): Promise<never> => Promise.reject(new TephraError('storage_full', 'no room'));
+    const put = bench.store.put.bind(bench.store);
+    bench.store.put = (key, ...rest) => (key.startsWith('minutes/') ? full() : put(key, ...rest));
+    await expect(bench.at(DAY + 3 * DAY_MS + 90 * MINUTE_MS)).rejects.toThrow('no room');
+    expect(await bench.store.listVolumes('raw')).toEqual(['raw/20260317-00']);
+    bench.store.put = put;
+    await bench.at(DAY + 3 * DAY_MS + 120 * MINUTE_MS);
+    expect((await bench.merge()).ticks).toBe(2n);
+    await bench.engine.stop();
   });
 });

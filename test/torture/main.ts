@@ -23,6 +23,9 @@ const ROOT = join(import.meta.dirname, '../..');
 const BROKEN_MAX = 20;
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
+/** Of the code that runs: others may land while it does. */
+const COMMIT = commit();
+
 const words = process.argv.slice(2);
 const long = words.includes('--long');
 const seedsAt = words.indexOf('--seeds');
@@ -83,7 +86,7 @@ function rowOf(
 ): string {
   const cells = [
     new Date().toISOString().slice(0, 10),
-    commit(),
+    COMMIT,
     `${cpus().length} x ${cpus()[0]?.model.trim() ?? '?'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node ${process.versions.node}`,
     campaign.name,
     `${range.from}..${range.to}`,

@@ -19,17 +19,18 @@ export function buildShim(folder: string): Shim {
   return { skipped: 'no C compiler (cc, gcc)' };
 }
 
-/** The environment of a process behind the shim. `fast`: a sync is only recorded, never waited for. */
+/** The environment of a process behind the shim. `fast`: a sync is only recorded, never waited for. `room`: bytes that the disk has free. */
 export function behindShim(
   shim: string,
   root: string,
-  options: { readonly journal?: string; readonly fast?: boolean } = {},
+  options: { readonly journal?: string; readonly fast?: boolean; readonly room?: number } = {},
 ): NodeJS.ProcessEnv {
   return {
     ...process.env,
     LD_PRELOAD: shim,
     TORTURE_ROOT: root,
     TORTURE_JOURNAL: options.journal ?? '',
+    TORTURE_ROOM: String(options.room ?? ''),
     ...(options.fast === true ? { TORTURE_FAST: '1' } : {}),
     // Node's calls must be calls.
     UV_USE_IO_URING: '0',
@@ -68,6 +69,11 @@ export function isViolated(): boolean {
 /** Puts a text into the journal, in order with what happens to the disk. */
 export function note(text: string): void {
   command(`note/${text}`);
+}
+
+/** Leaves so many bytes free on the disk, from now on. */
+export function setRoom(bytes: number): void {
+  command(`room/${bytes}`);
 }
 
 function command(text: string): string | undefined {

@@ -86,7 +86,11 @@ export class Server {
   }
 
   /** Opens the directory as `tephra serve` does. */
-  static async open(path: string, book: Book): Promise<Server> {
+  static async open(
+    path: string,
+    book: Book,
+    options: { readonly ballastBytes?: number } = {},
+  ): Promise<Server> {
     const clock: Clock = { nowMs: () => book.nowMs, monotonicMs: () => performance.now() };
     const timers: Timers = {
       after: (delayMs, callback) => systemTimers.after(Math.min(delayMs, 5), callback),
@@ -99,6 +103,7 @@ export class Server {
       clock,
       timers: long,
       random: systemRandom,
+      ...options,
     });
     try {
       const engine = await createEngine({
@@ -125,6 +130,11 @@ export class Server {
 
   runJobs(nowMs: number): Promise<void> {
     return this.#engine.runJobs(nowMs);
+  }
+
+  /** What is due each second. */
+  tend(): Promise<void> {
+    return this.#directory.tend();
   }
 
   /** Values by the function in which the stack ends. */
@@ -306,7 +316,8 @@ async function persist<T>(what: string, hooks: WorkloadHooks, run: () => Promise
   }
 }
 
-function pauseMs(delayMs: number): Promise<void> {
+/** Resolves after `delayMs`. */
+export function pauseMs(delayMs: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, delayMs);
   });

@@ -97,6 +97,8 @@ class Simulation {
   #jobsUnderWay = 0;
   #questionsUnderWay = 0;
   #calm = false;
+  /** Until then no write to the minutes tier works, as on a full or broken disk. Unix ms. */
+  #sickUntilMs = -Infinity;
 
   constructor(seed: number) {
     const dice = new Dice(seed);
@@ -180,8 +182,11 @@ class Simulation {
   }
 
   #fate(operation: StoreOperation, key: string): Fault {
-    if (this.#calm || !this.#dice.chance(this.#faulty)) return 'ok';
+    if (this.#calm) return 'ok';
     const isWrite = operation === 'put' || operation === 'casRoot' || operation === 'remove';
+    const isSick = this.#world.nowMs < this.#sickUntilMs && key.startsWith('minutes/');
+    if (isSick && isWrite) return 'fail_before';
+    if (!this.#dice.chance(this.#faulty)) return 'ok';
     const fault = isWrite ? this.#dice.pick(['fail_before', 'fail_after'] as const) : 'fail_before';
     this.counts.faults++;
     this.#note(`${operation} ${key}: ${fault}`);
@@ -213,6 +218,7 @@ class Simulation {
       question: 18,
       advance: 14,
       crash: 4,
+      sicken: this.#faulty > 0 ? 2 : 0,
     });
     switch (action) {
       case 'push':
@@ -229,6 +235,9 @@ class Simulation {
         return this.#advance();
       case 'crash':
         return this.#crash();
+      case 'sicken':
+        this.#sickUntilMs = this.#world.nowMs + this.#dice.whole(1, this.#long ? 90 : 6) * HOUR_MS;
+        return this.#note('the minutes tier is sick');
     }
   }
 

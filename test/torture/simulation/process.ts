@@ -87,8 +87,12 @@ export class Life {
   /** Runs the jobs that are due; retention too. */
   async runJobs(): Promise<void> {
     const { nowMs } = this.#options.world;
-    await capturing(this.#jobs, () => this.#host.runJobs(nowMs));
-    await this.#retention.run(nowMs);
+    try {
+      await capturing(this.#jobs, () => this.#host.runJobs(nowMs));
+    } finally {
+      // As the engine does.
+      await this.#retention.run(nowMs);
+    }
   }
 
   /** The same jobs once more, beside a run that is under way: two absorbs of one partition. */
