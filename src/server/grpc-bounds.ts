@@ -9,7 +9,7 @@ import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { AddressCredits } from './address-credits.ts';
-import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
+import { hasTinyAnswer, type AnswerBudget, type AnswerHold } from './answer-budget.ts';
 import { inflateHeld, type HeldBody } from './body.ts';
 import type { Hold } from './credits.ts';
 import { CompressedMessage } from './grpc-patch.ts';
@@ -36,7 +36,7 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
     const credits = deps.credits.of(address);
     const holds: Hold[] = [];
     let asked: Hold | undefined;
-    let answered: Hold | undefined;
+    let answered: AnswerHold | undefined;
     let over = false;
     let stopWaiting = (): void => {};
     const release = (): void => {
@@ -106,7 +106,15 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
     const responder = new ResponderBuilder()
       .withStart((next) => next(listener))
       .withSendMessage((message: unknown, next) => {
-        if (hasLength(message)) answered?.resize(message.byteLength);
+        try {
+          if (hasLength(message)) {
+            if (method.responseStream) answered?.resize(message.byteLength);
+            else answered?.fit(message.byteLength);
+          }
+        } catch (thrown) {
+          refuse(thrown);
+          return;
+        }
         next(message);
       })
       .withSendStatus((status, next) => {

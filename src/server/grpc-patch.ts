@@ -1,5 +1,5 @@
 /**
- * Two repairs of grpc-js 1.14.7, made in its private classes because it has no other way. Both are
+ * Three repairs of grpc-js 1.14.7, made in its private classes because it has no other way. All are
  * tried out at the start; where the library is not what they were made for nothing is changed.
  *
  * 1. Its decoder keeps an object for each DATA frame of a message: a sender that cuts a message into
@@ -7,9 +7,11 @@
  *    one buffer that grows with what has come.
  * 2. It inflates messages itself and answers a damaged one with INTERNAL, which clients send again.
  *    Here the handler inflates.
+ * 3. It copies each answer and writes it whole (large-message.ts).
  */
 import { createRequire } from 'node:module';
 import { TephraError } from '../base/errors.ts';
+import { sendLargeMessages } from './large-message.ts';
 
 /** A message that is compressed still. */
 export class CompressedMessage {
@@ -46,7 +48,7 @@ interface Collected {
 const PREFIX_BYTES = 5;
 const FIRST_BYTES = 4_096;
 
-/** Applies both repairs once for the process. Returns false, and has changed nothing, if they do not fit. */
+/** Applies the repairs once for the process. Returns false, and has changed nothing, if they do not fit. */
 export function patchGrpc(): boolean {
   const require = createRequire(import.meta.url);
   const decoders = load(require, '@grpc/grpc-js/build/src/stream-decoder.js');
@@ -61,6 +63,10 @@ export function patchGrpc(): boolean {
   if (!decodes(StreamDecoder)) return false;
   StreamDecoder.prototype.write = write;
   if (!decodes(StreamDecoder)) {
+    StreamDecoder.prototype.write = original.write;
+    return false;
+  }
+  if (!sendLargeMessages(call)) {
     StreamDecoder.prototype.write = original.write;
     return false;
   }

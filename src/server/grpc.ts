@@ -14,8 +14,11 @@ import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { AddressCredits } from './address-credits.ts';
 import type { AnswerBudget } from './answer-budget.ts';
+import { slicesOf } from './answer.ts';
 import { tooLarge } from './body.ts';
 import { boundCalls } from './grpc-bounds.ts';
+import { patchGrpc } from './grpc-patch.ts';
+import { LargeMessage } from './large-message.ts';
 import { addReflection } from './reflection.ts';
 import { replyBytes, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type RpcMethod, type RpcStream } from './rpc/method.ts';
@@ -77,8 +80,9 @@ function unaryHandler(method: RpcMethod, deps: GrpcDeps): handleUnaryCall<Buffer
   return (call, done) => {
     runMethod(method, decoderOf(method, call.request, deps), contextOf(call, deps), deps)
       .then((reply) => {
-        const bytes = replyBytes(method.desc.output, reply);
-        done(null, asBuffer(bytes), metadataOf(replyNotes(reply)));
+        const message = answerOf(replyBytes(method.desc.output, reply));
+        // The library hands the answer through as it is, to the repaired `sendMessage`.
+        done(null, message as Buffer, metadataOf(replyNotes(reply)));
       })
       .catch((thrown: unknown) => done(statusOf(thrown)));
   };
@@ -157,6 +161,13 @@ function bytesMethod(path: string, responseStream: boolean): MethodDefinition<Bu
     responseDeserialize: (bytes) => bytes,
     responseSerialize: asBuffer,
   };
+}
+
+function answerOf(bytes: Uint8Array): Buffer | LargeMessage {
+  const { byteLength } = bytes;
+  return byteLength < LIMITS.slicedAnswerBytes || !patchGrpc()
+    ? asBuffer(bytes)
+    : new LargeMessage(byteLength, slicesOf(bytes));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

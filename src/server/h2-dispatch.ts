@@ -17,7 +17,7 @@ export interface DispatchOptions {
   /** Takes the streams that are not gRPC. */
   readonly handler: RequestListener;
   readonly timers: Timers;
-  /** Paths of calls that may be silent and live for as long as they like. */
+  /** Paths of calls that may be silent and live for as long as they like, if they are read. */
   readonly longPaths: ReadonlySet<string>;
 }
 
@@ -61,7 +61,7 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
       stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
-    if (!options.longPaths.has(headers[':path'] ?? '')) boundTime(stream, options.timers);
+    boundTime(stream, options.timers, options.longPaths.has(headers[':path'] ?? ''));
     const isForGrpc = isGrpc(headers['content-type']);
     const excess = isForGrpc ? headerExcess(rawHeaders) : undefined;
     if (excess !== undefined) {
@@ -108,11 +108,23 @@ export function headerExcess(rawHeaders: readonly string[]): TephraError | undef
   return new TephraError('header_too_large', found);
 }
 
-/** A stream on which nothing moves ends, and so does one that moves too slowly for too long. */
-function boundTime(stream: ServerHttp2Stream, timers: Timers): void {
-  const end = (): void => stream.close(constants.NGHTTP2_CANCEL);
-  stream.setTimeout(LIMITS.streamStallMs, end);
-  stream.once('close', timers.after(LIMITS.streamLifeMs, end));
+/**
+ * A stream whose client takes nothing of what waits for it ends. So does, unless it is a long one, a
+ * stream on which nothing moves, and one that moves too slowly for too long.
+ */
+function boundTime(stream: ServerHttp2Stream, timers: Timers, isLong: boolean): void {
+  // Destroyed too: a closed stream waits until the socket has taken what tells the client.
+  const end = (): void => {
+    stream.close(constants.NGHTTP2_CANCEL);
+    stream.destroy();
+  };
+  let silentMs = 0;
+  stream.setTimeout(LIMITS.answerStallMs, () => {
+    silentMs += LIMITS.answerStallMs;
+    if (stream.writableLength > 0 || (!isLong && silentMs >= LIMITS.streamStallMs)) end();
+    else stream.setTimeout(LIMITS.answerStallMs);
+  });
+  if (!isLong) stream.once('close', timers.after(LIMITS.streamLifeMs, end));
 }
 
 /**
