@@ -8,7 +8,14 @@ import { BUGS, type Bug } from './list.ts';
 const ROOT = join(import.meta.dirname, '../../..');
 /** Who looks for the bugs, the quickest first. `kill` needs a compiler and is left out. */
 const SEEKERS = ['simulation', 'power', 'damage', 'faults'] as const;
-const PATIENCE_MS = 240_000;
+const PATIENCE_MS = 600_000;
+/** What the long form asks on top, the quickest first: some ten times the seeds of the short forms. */
+const LONGER = [
+  ['simulation', '251..5000'],
+  ['damage', '13..160'],
+  ['power', '2..6'],
+  ['faults', '2..6'],
+] as const;
 /** What the short forms have to find. */
 const SHORT_FINDS_MIN = 12;
 
@@ -18,7 +25,7 @@ export const planted: Campaign = {
   what: 'plants one bug at a time (seeds are their numbers); says which campaign finds it',
   short: { from: 1, to: BUGS.length },
   long: { from: 1, to: BUGS.length },
-  slice: 100,
+  slice: 4,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { bugs: 0, found: 0 };
     const failures: string[] = [];
@@ -29,10 +36,10 @@ export const planted: Campaign = {
       }
       symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
       const missed: string[] = [];
-      const seekers: string[] = [];
+      sound ??= SEEKERS.filter((seeker) => !breaks(copy, seeker, []));
+      const seekers = sound;
       for (const seeker of SEEKERS) {
-        if (breaks(copy, seeker, [])) failures.push(`${seeker} is broken without a planted bug`);
-        else seekers.push(seeker);
+        if (!seekers.includes(seeker)) failures.push(`${seeker} is broken without a planted bug`);
       }
       for (const number of seedsOf(seeds)) {
         const bug = BUGS[number - 1];
@@ -60,6 +67,9 @@ export const planted: Campaign = {
   },
 };
 
+/** The seekers that are green without a bug; they are asked once. */
+let sound: readonly string[] | undefined;
+
 /** The first campaign that breaks, undefined if none does, `gone` where the bug no longer applies. */
 function find(
   copy: string,
@@ -77,10 +87,10 @@ function find(
   try {
     for (const seeker of seekers) if (breaks(copy, seeker, [])) return seeker;
     if (!long) return undefined;
-    // The long form in its measure: ten times the seeds of the short one.
-    if (breaks(copy, 'simulation', ['--seeds', '401..6000'])) return 'simulation (long)';
-    if (breaks(copy, 'power', ['--seeds', '2..6'])) return 'power (long)';
-    if (breaks(copy, 'faults', ['--seeds', '2..6'])) return 'faults (long)';
+    for (const [seeker, range] of LONGER) {
+      const isSound = seekers.some((one) => one === seeker);
+      if (isSound && breaks(copy, seeker, ['--seeds', range])) return `${seeker} (long)`;
+    }
     return undefined;
   } finally {
     writeFileSync(path, source);
@@ -100,6 +110,9 @@ function breaks(copy: string, campaign: string, flags: readonly string[]): boole
     ],
     { cwd: copy, encoding: 'utf8', timeout: PATIENCE_MS },
   );
-  if (run.status === 2) throw new Error(`${campaign} does not run:\n${run.stdout}`);
-  return run.status !== 0;
+  // A promise that broke is said to be. Else the machine was slow, or the bug is no program.
+  if (run.stdout.includes('\nBROKEN ')) return true;
+  const isSlow = (run.error as { code?: string } | undefined)?.code === 'ETIMEDOUT';
+  if (run.status === 0 || isSlow) return false;
+  throw new Error(`${campaign} does not run:\n${run.stdout}${run.stderr}`);
 }

@@ -178,10 +178,10 @@ export const BUGS: readonly Bug[] = [
   },
   {
     site: 'checksum',
-    mistake: 'a page is not compared with its checksum',
-    file: 'src/storage/blob-store/level/open-volume.ts',
-    find: 'if (page.byteLength !== expected || crc !== header.crcs[index]) {',
-    replace: 'if (page.byteLength !== expected) {',
+    mistake: 'the checksum covers the first kilobyte only',
+    file: 'src/base/crc32.ts',
+    find: 'nativeCrc32(bytes, seed)',
+    replace: 'nativeCrc32(bytes.subarray(0, 1_024), seed)',
   },
   {
     site: 'poison',
