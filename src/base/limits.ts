@@ -155,6 +155,8 @@ export const LIMITS = {
   answerBytesPerAddressMax: 64 * MIB,
   /** ... and queries of one address that run, wait, or are not taken yet. */
   queriesPerAddressMax: 32,
+  /** Of these, those that run; less than `queriesAtOnce`, so that another address need not wait for all. */
+  queriesPerAddressAtOnce: 3,
   /** A body may come in so many pieces; beyond, they must have so many bytes on average. */
   tinyPiecesMax: 4_096,
   pieceBytesMin: 64,

@@ -1,4 +1,5 @@
 import { TephraError } from '../base/errors.ts';
+import type { Timers } from '../base/clock.ts';
 import type { Credits, Hold } from './credits.ts';
 
 /** Shares of one address. */
@@ -7,6 +8,11 @@ export interface AddressLimits {
   readonly bytesMax: number;
   /** Queries that run, wait, or are not taken yet. */
   readonly callsMax: number;
+  /** Queries that run; the others wait, so that one address never has all places of the engine. */
+  readonly runningMax: number;
+  /** How long a query waits for those of its own address. */
+  readonly waitMs: number;
+  readonly timers: Timers;
   /** Bytes that a query takes before the size of its answer is known. */
   readonly unsizedBytes: number;
 }
@@ -28,7 +34,7 @@ export interface AnswerHold extends Hold {
 export class AnswerBudget {
   readonly #total: Credits;
   readonly #limits: AddressLimits;
-  readonly #addresses = new Map<string, { bytes: number; calls: number }>();
+  readonly #addresses = new Map<string, Share>();
 
   constructor(total: Credits, limits: AddressLimits) {
     this.#total = total;
@@ -36,11 +42,11 @@ export class AnswerBudget {
   }
 
   /**
-   * Waits until there is room for another answer to `address`. Throws `too_many_queries` if the
-   * address has its share already, `overloaded` if there is no room in time.
+   * Waits for the turn of another query of `address` and for room for its answer. Throws `too_many_queries` if the
+   * address has its share already or too many in front, `overloaded` if there is no room in time.
    */
   async acquire(address: string): Promise<AnswerHold> {
-    const share = this.#addresses.get(address) ?? { bytes: 0, calls: 0 };
+    const share = this.#addresses.get(address) ?? newShare();
     const { bytesMax, callsMax, unsizedBytes } = this.#limits;
     const refusal = (): TephraError =>
       new TephraError(
@@ -62,13 +68,28 @@ export class AnswerBudget {
     };
     let hold: Hold;
     try {
+      await this.#turn(share, refusal);
+    } catch (error) {
+      leave();
+      throw error;
+    }
+    let running = true;
+    const ran = (): void => {
+      if (!running) return;
+      running = false;
+      share.running--;
+      share.waiting.values().next().value?.();
+    };
+    try {
       hold = await this.#total.acquire(unsizedBytes);
     } catch (error) {
+      ran();
       leave();
       throw error;
     }
     let released = false;
     const resize = (bytes: number): void => {
+      ran();
       share.bytes += bytes - size;
       size = bytes;
       hold.resize(bytes);
@@ -79,6 +100,7 @@ export class AnswerBudget {
       },
       fit: (bytes) => {
         if (released) return;
+        ran();
         const more = bytes - size;
         if (share.bytes > size && share.bytes + more > bytesMax) throw refusal();
         if (this.#total.heldBytes > size && !this.#total.fits(more)) {
@@ -90,11 +112,45 @@ export class AnswerBudget {
       release: () => {
         if (released) return;
         released = true;
+        ran();
         hold.release();
         leave();
       },
     };
   }
+
+  #turn(share: Share, refusal: () => TephraError): Promise<void> | undefined {
+    if (share.running < this.#limits.runningMax) {
+      share.running++;
+      return undefined;
+    }
+    return new Promise((resolve, reject) => {
+      const start = (): void => {
+        share.waiting.delete(start);
+        cancel();
+        share.running++;
+        resolve();
+      };
+      const cancel = this.#limits.timers.after(this.#limits.waitMs, () => {
+        share.waiting.delete(start);
+        reject(refusal());
+      });
+      share.waiting.add(start);
+    });
+  }
+}
+
+/** What one address has. */
+interface Share {
+  bytes: number;
+  calls: number;
+  running: number;
+  /** Each starts a query that waits for its turn, in their order. */
+  readonly waiting: Set<() => void>;
+}
+
+function newShare(): Share {
+  return { bytes: 0, calls: 0, running: 0, waiting: new Set() };
 }
 
 /** Methods whose answers are tiny, and which must not wait for those who do not read theirs. */

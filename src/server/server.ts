@@ -107,6 +107,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const answers = new AnswerBudget(answerBytes, {
     bytesMax: LIMITS.answerBytesPerAddressMax,
     callsMax: LIMITS.queriesPerAddressMax,
+    runningMax: LIMITS.queriesPerAddressAtOnce,
+    waitMs: LIMITS.queryTimeoutMs,
+    timers,
     unsizedBytes: LIMITS.unsizedAnswerBytes,
   });
   const readiness = new Readiness();

@@ -62,7 +62,14 @@ test('an address that holds its share of credits leaves the rest to others', asy
 
 test('an address that does not read its answers keeps only itself from asking', async () => {
   const total = new Credits({ limitBytes: 100, waitMs: 20, timers: systemTimers });
-  const answers = new AnswerBudget(total, { bytesMax: 50, callsMax: 3, unsizedBytes: 1 });
+  const answers = new AnswerBudget(total, {
+    bytesMax: 50,
+    callsMax: 3,
+    runningMax: 3,
+    waitMs: 20,
+    timers: systemTimers,
+    unsizedBytes: 1,
+  });
   const unread = await answers.acquire('a');
   unread.resize(60);
   await expect(answers.acquire('a')).rejects.toMatchObject({ reason: 'too_many_queries' });
@@ -77,6 +84,43 @@ test('an address that does not read its answers keeps only itself from asking', 
   ];
   await expect(answers.acquire('a')).rejects.toMatchObject({ reason: 'too_many_queries' });
   for (const hold of [good, ...calls]) hold.release();
+  expect(total.heldBytes).toBe(0);
+});
+
+test('queries of an address wait for each other, and for none of another address', async () => {
+  const total = new Credits({ limitBytes: 100, waitMs: 20, timers: systemTimers });
+  const answers = new AnswerBudget(total, {
+    bytesMax: 50,
+    callsMax: 4,
+    runningMax: 1,
+    waitMs: 50,
+    timers: systemTimers,
+    unsizedBytes: 1,
+  });
+  const first = await answers.acquire('a');
+  const started: string[] = [];
+  const second = answers.acquire('a').then((hold) => {
+    started.push('second');
+    return hold;
+  });
+  const third = answers.acquire('a').then((hold) => {
+    started.push('third');
+    return hold;
+  });
+  (await answers.acquire('b')).release();
+  expect(started).toEqual([]);
+  // Its answer is there, and waits to be read: it runs no more.
+  first.fit(30);
+  const late = await second;
+  expect(started).toEqual(['second']);
+  expect(() => late.fit(21)).toThrow('of this address');
+  late.release();
+  (await third).release();
+  first.release();
+  const alone = await answers.acquire('a');
+  await expect(answers.acquire('a')).rejects.toMatchObject({ reason: 'too_many_queries' });
+  alone.fit(1_000);
+  alone.release();
   expect(total.heldBytes).toBe(0);
 });
 
