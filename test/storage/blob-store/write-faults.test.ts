@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { systemFileSystem } from '../../../src/base/file-system.ts';
+import { type FileSystem, systemFileSystem } from '../../../src/base/file-system.ts';
 import { LIMITS } from '../../../src/base/limits.ts';
 import type { LevelBlobStore } from '../../../src/storage/blob-store/level/blob-store.ts';
 import {
@@ -209,6 +209,7 @@ describe('a failed write', () => {
       ['rename', 'new-'],
       ['syncDirectory', 'volumes/raw'],
       ['mkdir', 'volumes/raw'],
+      ['mkdir', 'new-'],
     ] as const;
     for (const [step, place] of steps) {
       let fail = false;
@@ -232,6 +233,18 @@ describe('a failed write', () => {
       await store.put('raw/a/1', pattern(9));
       expect(same(await store.get('raw/a/1'), pattern(9))).toBe(true);
     }
+  });
+
+  it('for lack of room for a directory is told as such', async () => {
+    const fs: FileSystem = {
+      ...systemFileSystem,
+      mkdir: (path) =>
+        path.includes('new-')
+          ? Promise.reject(Object.assign(new Error('ENOSPC'), { code: 'ENOSPC' }))
+          : systemFileSystem.mkdir(path),
+    };
+    const store = await openStore(await temporaryDirectory(), { fs });
+    await expect(store.put('raw/a/1', pattern(9))).rejects.toThrow(/storage_full: creating raw\/a/);
   });
 
   it('is not what many writes make: those that wait share one batch, up to its size', async () => {

@@ -44,6 +44,8 @@ export async function createVolume(
   await ensureDirectory(fs, folder);
   let place = join(folder, BUILDING + randomName(random));
   try {
+    // LevelDB would make it too, but Node tells ENOENT where that fails for lack of space.
+    await fs.mkdir(place);
     const level = await openLevel(place, { bufferBytes, mode: 'new' });
     await level.close();
     await writeMarker(fs, place, marker);
