@@ -2,9 +2,18 @@ import type { Campaign } from './campaign.ts';
 import { damage } from './damage/campaign.ts';
 import { kill } from './kill/campaign.ts';
 import { faults } from './disk/faults.ts';
+import { fullDisk } from './disk/full-disk.ts';
 import { planted } from './planted/campaign.ts';
 import { power } from './disk/power.ts';
 import { simulation } from './simulation/campaign.ts';
 
 /** Every campaign, in the order in which `all` runs them. */
-export const CAMPAIGNS: readonly Campaign[] = [damage, simulation, kill, power, faults, planted];
+export const CAMPAIGNS: readonly Campaign[] = [
+  damage,
+  simulation,
+  kill,
+  power,
+  faults,
+  fullDisk,
+  planted,
+];

@@ -12,7 +12,7 @@ const PROGRAM = join(import.meta.dirname, 'faults.child.ts');
 /** A child that says nothing for so long hangs. */
 const SILENCE_MS = 60_000;
 /** Steps of the workload, and every how manieth call fails. */
-const LONG = { steps: 16, stride: 1 };
+const LONG = { steps: 8, stride: 1 };
 const SHORT = { steps: 2, stride: 4 };
 
 const NAMES = Object.keys(ERRNOS) as Errno[];
@@ -34,7 +34,7 @@ export const faults: Campaign = {
   name: 'faults',
   what: 'the k-th open, write, flush, fsync, rename, unlink fails, for k = 1 until none does',
   short: { from: 1, to: 1 },
-  long: { from: 1, to: 6 },
+  long: { from: 1, to: 10 },
   slice: 1,
   async run({ seeds, long, tell }) {
     const figures: Record<string, number> = { faults: 0, 'cases without': 0, aborts: 0 };

@@ -207,14 +207,22 @@ function ballastBytes(): number {
 }
 
 function saveBook(): void {
-  const text = { sent: book.sent.size, acknowledged: [...book.acknowledged], nowMs: book.nowMs, pending };
+  const text = {
+    sent: book.sent.size,
+    acknowledged: [...book.acknowledged],
+    nowMs: book.nowMs,
+    pending,
+  };
   writeFileSync(bookFile, JSON.stringify(text));
 }
 
 function readBook(): Book {
   try {
     const saved = JSON.parse(readFileSync(bookFile, 'utf8')) as {
-      sent: number; acknowledged: number[]; nowMs: number; pending: number[];
+      sent: number;
+      acknowledged: number[];
+      nowMs: number;
+      pending: number[];
     };
     pending.push(...saved.pending);
     return {

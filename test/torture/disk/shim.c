@@ -203,7 +203,11 @@ static int command(const char *path) {
   return 1;
 }
 
+static void closing(int fd);
+
 static void opened(int fd, const char *path, int flags) {
+  /* Not every way to close a file comes by here. */
+  closing(fd);
   if (fd < 0 || fd >= FILES || !ours(path)) return;
   int saved = errno;
   pthread_mutex_lock(&lock);
