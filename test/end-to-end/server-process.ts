@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
+import { get as getByTls } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -65,10 +67,10 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<number | null>;
 
-  constructor(child: ChildProcess, exit: Promise<number | null>, address: string, readyMs: number) {
+  constructor(child: ChildProcess, exit: Promise<number | null>, url: string, readyMs: number) {
     this.#child = child;
     this.#exit = exit;
-    this.url = `http://${address}`;
+    this.url = url;
     this.port = Number(new URL(this.url).port);
     this.pid = child.pid ?? 0;
     this.readyMs = readyMs;
@@ -76,6 +78,7 @@ export class ServerProcess {
       baseUrl: this.url,
       httpVersion: '1.1',
       useBinaryFormat: true,
+      nodeOptions: { rejectUnauthorized: false },
     });
     this.pusher = createClient(PusherService, transport);
     this.querier = createClient(QuerierService, transport);
@@ -105,7 +108,10 @@ export class Servers {
     return join(this.#folder, name);
   }
 
-  /** Starts a server on a directory in this folder; rejects with its output if it ends first. */
+  /**
+   * Starts a server on a directory in this folder; rejects with its output if it ends first. With a
+   * `--tls-cert` its own clients do not check it.
+   */
   async start(directory: string, ...flags: string[]): Promise<ServerProcess> {
     const args = ['serve', '--data-dir', this.path(directory), '--workers', '3'];
     if (!flags.includes('--listen')) args.push('--listen', '127.0.0.1:0');
@@ -117,10 +123,10 @@ export class Servers {
     });
     const exit = once(child, 'exit').then(([code]) => code as number | null);
     const address = (await addressOf(child, exit)).replace('0.0.0.0', '127.0.0.1');
-    const ready = await fetch(`http://${address}/ready`);
-    await ready.arrayBuffer();
-    if (ready.status !== 200) throw new Error(`/ready answered ${ready.status}`);
-    const server = new ServerProcess(child, exit, address, performance.now() - startedMs);
+    const url = `${flags.includes('--tls-cert') ? 'https' : 'http'}://${address}`;
+    const status = await statusOf(`${url}/ready`);
+    if (status !== 200) throw new Error(`/ready answered ${status}`);
+    const server = new ServerProcess(child, exit, url, performance.now() - startedMs);
     this.#started.push(server);
     return server;
   }
@@ -130,6 +136,19 @@ export class Servers {
     await Promise.all(this.#started.map((server) => server.stop('SIGKILL')));
     rmSync(this.#folder, { recursive: true, force: true });
   }
+}
+
+function statusOf(url: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    const read = (answer: IncomingMessage): void => {
+      answer.resume();
+      answer.on('end', () => resolve(answer.statusCode));
+    };
+    const request = url.startsWith('https')
+      ? getByTls(url, { rejectUnauthorized: false, agent: false }, read)
+      : get(url, { agent: false }, read);
+    request.on('error', reject);
+  });
 }
 
 /** The address in the log line that says `listening`; output is read on, so that no pipe fills. */
