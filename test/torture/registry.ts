@@ -1,5 +1,6 @@
 import type { Campaign } from './campaign.ts';
 import { damage } from './damage/campaign.ts';
+import { image } from './disk/power-image.ts';
 import { kill } from './kill/campaign.ts';
 import { faults } from './disk/faults.ts';
 import { fullDisk } from './disk/full-disk.ts';
@@ -13,6 +14,7 @@ export const CAMPAIGNS: readonly Campaign[] = [
   simulation,
   kill,
   power,
+  image,
   faults,
   fullDisk,
   planted,

@@ -1,18 +1,10 @@
 /** Works behind the shim: power.child.ts PATH SEED STEPS [unsynced] */
-import { Level } from 'level';
+import { withoutSync } from './power-unsynced.ts';
 import { note } from './shim.ts';
 import { newBook, work } from './workload.ts';
 
 const [path = '', seed = '1', steps = '60', mode] = process.argv.slice(2);
-if (mode === 'unsynced') {
-  // The negative control: what every batch asks for is not asked for.
-  const batch = Level.prototype.batch as (...args: unknown[]) => unknown;
-  Object.assign(Level.prototype, {
-    batch(this: unknown, operations: unknown, options: object) {
-      return batch.call(this, operations, { ...options, sync: false });
-    },
-  });
-}
+if (mode === 'unsynced') withoutSync();
 const complain = (text: string): void => {
   process.stdout.write(`${text}\n`);
   process.exitCode = 1;

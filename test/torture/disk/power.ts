@@ -119,7 +119,8 @@ async function cut(folder: string, journal: Buffer, seed: number, every: number)
   return result;
 }
 
-function take(book: Book, text: string): void {
+/** Takes a note of the workload: a push that was sent, or acknowledged. */
+export function take(book: Book, text: string): void {
   const [what, id = '', nowMs = ''] = text.split(' ');
   if (what === 'sent') {
     book.sent.add(Number(id));
