@@ -3,7 +3,7 @@
  *
  *     node examples/stream-shop.mjs [SECONDS] [--slow]
  *
- * The address is TEPHRA_SERVER, or http://127.0.0.1:4040.
+ * The address is TEPHRA_URL, or http://127.0.0.1:4040.
  */
 import Pyroscope from '@pyroscope/nodejs';
 import { keepShop } from './shop.mjs';
@@ -11,7 +11,7 @@ import { keepShop } from './shop.mjs';
 const args = process.argv.slice(2);
 const seconds = Number(args.find((arg) => /^\d+$/.test(arg)) ?? Number.MAX_SAFE_INTEGER / 2_000);
 Pyroscope.init({
-  serverAddress: process.env.TEPHRA_SERVER ?? 'http://127.0.0.1:4040',
+  serverAddress: process.env.TEPHRA_URL ?? 'http://127.0.0.1:4040',
   appName: 'shop',
   tags: { version: args.includes('--slow') ? 'slow' : 'fast' },
   flushIntervalMs: 5_000,

@@ -3,7 +3,7 @@ import { TephraError } from './base/errors.ts';
 import type { FileSystem } from './base/file-system.ts';
 import type { Random } from './base/random.ts';
 import type { OfflineDirectory } from './storage/data-directory/open-offline.ts';
-import { openOffline } from './storage/data-directory/open-offline.ts';
+import { openOffline, tryOpen } from './storage/data-directory/open-offline.ts';
 import type { Finding } from './storage/ledger/finding.ts';
 import { describe } from './storage/verify/describe.ts';
 import { verifyStore, type VerifyProgress } from './storage/verify/verify-directory.ts';
@@ -48,6 +48,17 @@ export async function verifyDirectory(
     }),
     progress,
   }));
+}
+
+/**
+ * Whether a server could open a data directory: its file is read and its lock taken for a moment, its
+ * volumes stay closed. Throws as `openOffline` does.
+ */
+export async function tryDataDirectory(
+  path: string,
+  deps: OfflineDeps,
+): Promise<{ readonly incarnation: number }> {
+  return tryOpen({ path, ...deps });
 }
 
 /** A blob or root of a data directory, by its key, as readable lines. Throws `not_found`. */

@@ -4,11 +4,13 @@ import { holdingTimers } from '../base/clock.ts';
 import { systemFileSystem } from '../base/file-system.ts';
 import { systemRandom } from '../base/random.ts';
 import type { CliIo } from './io.ts';
+import { jsonText } from './json.ts';
 import { dataDirOf } from './verify.ts';
 
 interface InspectFlags {
   readonly dataDir?: string;
   readonly list?: boolean;
+  readonly json?: boolean;
 }
 
 /** Adds `tephra inspect`. */
@@ -19,17 +21,25 @@ export function addInspect(program: Command, io: CliIo): void {
     .argument('<BLOB>', 'a file, or a key as `tephra verify` and the notes of answers name it')
     .option('--data-dir <DIR>', 'the data directory (env TEPHRA_DATA_DIR; default ./data)')
     .option('--list', 'list the keys that begin with BLOB instead')
+    .option('--json', 'the same lines as JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (blob: string, flags: InspectFlags) => {
-      for (const line of await inspect(blob, flags, io)) io.out.write(`${line}\n`);
+      const lines = await inspect(blob, flags, io);
+      const kind = flags.list === true ? 'keys' : 'inspect';
+      const told = flags.json === true ? jsonText({ kind, blob, lines }) : lines.map(ended);
+      for (const piece of told) io.out.write(piece);
     });
 }
 
 const EXAMPLES = `
 Examples:
-  $ tephra inspect --list minutes/20260314
-  $ tephra inspect minutes/20260314/r/16/03
-  $ tephra inspect fragment.bin`;
+  $ tephra inspect --list raw/
+  $ tephra inspect --data-dir ./data "$KEY"    # one of those keys
+  $ tephra inspect blob.bin --json`;
+
+function ended(line: string): string {
+  return `${line}\n`;
+}
 
 async function inspect(blob: string, flags: InspectFlags, io: CliIo): Promise<readonly string[]> {
   const { inspectBytes, inspectKey, listKeys } = await import('../offline.ts');

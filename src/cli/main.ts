@@ -1,5 +1,5 @@
 /** Entry of the program; bin/tephra.cjs imports it. */
-import { systemClock } from '../base/clock.ts';
+import { systemClock, systemTimers } from '../base/clock.ts';
 import { EXIT } from './io.ts';
 import { runCli } from './program.ts';
 
@@ -11,6 +11,14 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 process.exitCode = await runCli(process.argv.slice(2), {
   out: process.stdout,
   err: process.stderr,
+  input: readInput,
   environment: process.env,
   clock: systemClock,
+  timers: systemTimers,
 });
+
+async function readInput(): Promise<Uint8Array> {
+  const pieces: Buffer[] = [];
+  for await (const piece of process.stdin) pieces.push(piece as Buffer);
+  return Buffer.concat(pieces);
+}

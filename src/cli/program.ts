@@ -1,13 +1,15 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { TephraError } from '../base/errors.ts';
+import { addCompletion } from './completion/command.ts';
+import { addConfig } from './config-print.ts';
+import { addDoctor } from './doctor/command.ts';
+import { addInspect } from './inspect.ts';
 import { CliError, EXIT, type CliIo } from './io.ts';
 import { addPush } from './push.ts';
-import { addQuery } from './query.ts';
-import { addInspect } from './inspect.ts';
+import { addQuery } from './query/command.ts';
 import { addServe } from './serve.ts';
 import { addVerify } from './verify.ts';
+import { addVersion, packageVersion } from './version.ts';
 
 /** Runs one command line (without node and script); resolves with the exit code. Never rejects. */
 export async function runCli(args: readonly string[], io: CliIo): Promise<number> {
@@ -32,12 +34,13 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
   }
 }
 
-function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
+/** The command line; `onExit` is told an exit code that is no error. */
+export function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
   const program = new Command('tephra')
     .description(
       'A time-series profile database: agents stream stack samples in, Tephra answers merges and diffs.',
     )
-    .version(version())
+    .version(packageVersion(), '-V, --version', 'only the number')
     .exitOverride()
     .showSuggestionAfterError()
     .showHelpAfterError('(add --help for what is possible)')
@@ -51,8 +54,12 @@ function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
   addServe(program, io, onExit);
   addPush(program, io);
   addQuery(program, io);
+  addConfig(program, io);
   addVerify(program, io, onExit);
   addInspect(program, io);
+  addDoctor(program, io, onExit);
+  addCompletion(program, io);
+  addVersion(program, io);
   return inherit(program);
 }
 
@@ -62,15 +69,11 @@ Examples:
   $ tephra push cpu.pb.gz --service shop
   $ tephra query top --service shop
 
-Exit codes: 0 done, 1 could not be done, 2 asked for wrongly, 3 verify found damage or loss.`;
+Exit codes: 0 done, 1 could not be done, 2 asked for wrongly, 3 verify found damage or loss,
+4 doctor found what keeps a server from serving.`;
 
 /** Subcommands end by an exception too, write where their parent does, and answer errors the same way. */
 function inherit(command: Command): Command {
   for (const sub of command.commands) inherit(sub.copyInheritedSettings(command));
   return command;
-}
-
-function version(): string {
-  const text = readFileSync(join(import.meta.dirname, '..', '..', 'package.json'), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

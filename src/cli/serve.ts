@@ -1,33 +1,23 @@
-import { readFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import type { App } from '../app.ts';
 import { systemClock, systemTimers } from '../base/clock.ts';
-import { isErrorLike, TephraError } from '../base/errors.ts';
+import { isErrorLike } from '../base/errors.ts';
 import { systemFileSystem } from '../base/file-system.ts';
 import { createLogger, type Logger } from '../base/logger.ts';
 import { createMetrics } from '../base/metrics.ts';
 import { systemRandom } from '../base/random.ts';
-import { usableCores } from '../config/cores.ts';
-import { usableMemory } from '../config/memory.ts';
-import { loadConfig, unknownVariables, type ConfigSources } from '../config/load.ts';
-import { CONFIG_KEYS, flagName, settingMeta, variableName, type Config } from '../config/schema.ts';
+import { unknownVariables } from '../config/load.ts';
 import { formatAddress } from '../config/values.ts';
-import { CliError, EXIT, note, type CliIo } from './io.ts';
+import { addConfigFlags, configOf, startError } from './config-flags.ts';
+import { EXIT, note, type CliIo } from './io.ts';
+import { readMachine } from './machine.ts';
 
 /** Adds `tephra serve`; `onServed` is told the exit code once the server has stopped. */
 export function addServe(program: Command, io: CliIo, onServed: (exitCode: number) => void): void {
   const command = program
     .command('serve')
-    .description('start the server: one process, one port, one directory')
-    .option('--config <FILE>', 'JSON file with any of the keys below (env TEPHRA_CONFIG)')
-    .addHelpText('after', EXAMPLES);
-  for (const key of CONFIG_KEYS) {
-    const { value, description, shownDefault } = settingMeta(key);
-    const flag = value === '' ? flagName(key) : `${flagName(key)} <${value}>`;
-    const help = `${description} (env ${variableName(key)}; default ${shownDefault})`;
-    command.addOption(new Option(flag, help));
-  }
+    .description('start the server: one process, one port, one directory');
+  addConfigFlags(command).addHelpText('after', EXAMPLES);
   command.action(async (options: Record<string, unknown>) => {
     onServed(await serve(options, io));
   });
@@ -36,13 +26,13 @@ export function addServe(program: Command, io: CliIo, onServed: (exitCode: numbe
 const EXAMPLES = `
 Examples:
   $ tephra serve
-  $ tephra serve --listen 127.0.0.1:5000 --data-dir /var/lib/tephra
+  $ tephra serve --listen 127.0.0.1:0 --data-dir ./data     # a port that is free
   $ TEPHRA_RETENTION_RAW=12h tephra serve --log-level debug
 
-The same as a file, and what each key means: docs/configuration.md`;
+The same as a file, and what each key means: docs/configuration.md. Is all well with\nthis machine? tephra doctor`;
 
 async function serve(options: Record<string, unknown>, io: CliIo): Promise<number> {
-  const config = configure(options, io);
+  const { config } = configOf(options, io);
   const pretty = io.out.isTTY === true;
   const logger = createLogger({
     level: config.logLevel,
@@ -62,8 +52,7 @@ async function serve(options: Record<string, unknown>, io: CliIo): Promise<numbe
     fs: systemFileSystem,
     logger,
     metrics: createMetrics(),
-    cores: usableCores(availableParallelism(), readCpuQuota()),
-    memoryBytes: usableMemory(totalmem(), process.constrainedMemory()),
+    ...readMachine(),
   }).catch((error: unknown) => {
     throw startError(error);
   });
@@ -111,39 +100,4 @@ function untilStopped(app: Pick<App, 'stop' | 'reloadTls'>, logger: Logger): Pro
     process.on('unhandledRejection', (error) => bug('unhandledRejection', error));
     process.on('uncaughtException', (error) => bug('uncaughtException', error));
   });
-}
-
-function configure(options: Record<string, unknown>, io: CliIo): Config {
-  const { config: fromFlag, ...flags } = options;
-  const path = typeof fromFlag === 'string' ? fromFlag : io.environment['TEPHRA_CONFIG'];
-  const file = path === undefined ? undefined : readConfigFile(path);
-  try {
-    return loadConfig({ flags, environment: io.environment, file });
-  } catch (error) {
-    throw startError(error);
-  }
-}
-
-function readConfigFile(path: string): ConfigSources['file'] {
-  try {
-    return { path, text: readFileSync(path, 'utf8') };
-  } catch (error) {
-    const text = isErrorLike(error) ? error.message : String(error);
-    throw new CliError(`--config: ${text}`, EXIT.usage);
-  }
-}
-
-function startError(error: unknown): CliError {
-  const { reason, message } = TephraError.from(error);
-  const usage = reason === 'invalid_configuration' || reason === 'insecure_listen';
-  return new CliError(message, usage ? EXIT.usage : EXIT.failed);
-}
-
-/** The CPU quota of the control group, undefined where there is none. */
-function readCpuQuota(): string | undefined {
-  try {
-    return readFileSync('/sys/fs/cgroup/cpu.max', 'utf8');
-  } catch {
-    return undefined;
-  }
 }

@@ -23,7 +23,7 @@ export interface ConfigSources {
 export const CONFIG_FILE_BYTES_MAX = 1024 * 1024;
 
 /** Variables that begin with `TEPHRA_` and are not keys, but are known: the client and the tests. */
-const OTHER_VARIABLES = new Set(['TEPHRA_CONFIG', 'TEPHRA_SERVER', 'TEPHRA_CORPUS']);
+const OTHER_VARIABLES = new Set(['TEPHRA_CONFIG', 'TEPHRA_URL', 'TEPHRA_TOKEN', 'TEPHRA_CORPUS']);
 
 /**
  * Joins the sources and validates the result. Throws `invalid_configuration` that names the source
@@ -31,6 +31,17 @@ const OTHER_VARIABLES = new Set(['TEPHRA_CONFIG', 'TEPHRA_SERVER', 'TEPHRA_CORPU
  * `insecureNoAuth`.
  */
 export function loadConfig(sources: ConfigSources): Config {
+  return explainConfig(sources).config;
+}
+
+/** A configuration, and where the keys that are not defaults came from: `--listen`, `TEPHRA_LISTEN`. */
+export interface ExplainedConfig {
+  readonly config: Config;
+  readonly origin: ReadonlyMap<string, string>;
+}
+
+/** As {@link loadConfig}, for people who ask why a value is what it is. */
+export function explainConfig(sources: ConfigSources): ExplainedConfig {
   const fromFile = parseFile(sources.file);
   const raw: Partial<Record<ConfigKey, unknown>> = {};
   const origin = new Map<string, string>();
@@ -56,7 +67,7 @@ export function loadConfig(sources: ConfigSources): Config {
     throw new TephraError('invalid_configuration', '--tls-cert and --tls-key belong together');
   }
   refuseInsecureListen(result.data);
-  return result.data;
+  return { config: result.data, origin };
 }
 
 /** Names of variables that look like ours and mean nothing, sorted; most likely typing errors. */

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { fromBinary } from '@bufbuild/protobuf';
+import { systemTimers } from '../../src/base/clock.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
 import { NO_NOTES } from '../../src/query/request.ts';
@@ -45,7 +46,9 @@ async function tephra(
         err += String(text);
       },
     },
-    environment: { TEPHRA_SERVER: it.url },
+    input: () => Promise.resolve(Buffer.from('a;b 3\n')),
+    environment: { TEPHRA_URL: it.url },
+    timers: systemTimers,
     clock: { nowMs: () => NOW, monotonicMs: () => 0 },
   });
   const bytes = Buffer.concat(out);
@@ -70,7 +73,7 @@ describe('tephra', () => {
     [['push', 'f', '--label', 'x'], 2, '--label: expected name=value'],
     [['push', 'f', '--server', 'ftp://x'], 2, '--server: expected http'],
     [['query', 'top', '--from', 'now', '--to', 'now-1h'], 2, '--from is after --to'],
-    [['query', 'top', '--format', 'svg'], 2, 'Allowed choices are table, folded, pprof'],
+    [['query', 'top', '--format', 'gif'], 2, 'Allowed choices are table, json'],
     [['query', 'top', '--service', 'a', '--selector', 'x{}'], 2, '--selector: expected {...}'],
   ])('%j exits with %i and says %j', async (args, code, says) => {
     const run = await tephra(...args);

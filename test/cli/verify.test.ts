@@ -2,6 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { systemTimers } from '../../src/base/clock.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { buildFixture, Opened, OPEN_MS } from '../torture/damage/fixture.ts';
 
@@ -22,6 +23,8 @@ async function tephra(...args: string[]): Promise<{ code: number; out: string; e
     out: { write: (text) => (out += String(text)) },
     err: { write: (text) => (err += String(text)) },
     environment: { TEPHRA_DATA_DIR: data },
+    input: () => Promise.resolve(new Uint8Array(0)),
+    timers: systemTimers,
     clock: { nowMs: () => OPEN_MS, monotonicMs: () => performance.now() },
   });
   return { code, out, err };

@@ -8,7 +8,8 @@ import { type LevelBlobStore, openLevelBlobStore } from '../blob-store/level/blo
 import type { SuspectCheck } from '../blob-store/level/suspect.ts';
 import { readStoreFile } from './data-directory.ts';
 import { createHighWater, type HighWater } from './high-water.ts';
-import { lockDirectory } from './lock.ts';
+import { type DirectoryLock, lockDirectory } from './lock.ts';
+import type { StoreFile } from './store-file.ts';
 
 /** What {@link openOffline} needs. */
 export interface OfflineOptions {
@@ -39,18 +40,7 @@ export interface OfflineDirectory {
  */
 export async function openOffline(options: OfflineOptions): Promise<OfflineDirectory> {
   const { fs, clock, timers, random, suspectCheck } = options;
-  const path = await fs.realpath(resolve(options.path)).catch((error: unknown) => {
-    throw new TephraError('data_dir_unusable', `${options.path} is not there`, { cause: error });
-  });
-  const file = await readStoreFile(fs, path);
-  if (file === undefined) {
-    throw new TephraError(
-      'data_dir_unusable',
-      `${options.path} has no store.json: no data directory`,
-    );
-  }
-  const startedAt = new Date(clock.nowMs()).toISOString();
-  const lock = await lockDirectory(fs, path, { pid: process.pid, host: hostname(), startedAt });
+  const { path, file, lock } = await lockExisting(options);
   try {
     const store = await openLevelBlobStore({
       path,
@@ -76,4 +66,37 @@ export async function openOffline(options: OfflineOptions): Promise<OfflineDirec
     await lock.release();
     throw error;
   }
+}
+
+/**
+ * Whether an existing data directory could be opened: its file is readable and nobody holds its lock.
+ * Throws as {@link openOffline} does.
+ */
+export async function tryOpen(
+  options: Pick<OfflineOptions, 'path' | 'fs' | 'clock'>,
+): Promise<{ readonly incarnation: number }> {
+  const { file, lock } = await lockExisting(options);
+  await lock.release();
+  return { incarnation: file.incarnation };
+}
+
+async function lockExisting({
+  path: named,
+  fs,
+  clock,
+}: Pick<OfflineOptions, 'path' | 'fs' | 'clock'>): Promise<{
+  path: string;
+  file: StoreFile;
+  lock: DirectoryLock;
+}> {
+  const path = await fs.realpath(resolve(named)).catch((error: unknown) => {
+    throw new TephraError('data_dir_unusable', `${named} is not there`, { cause: error });
+  });
+  const file = await readStoreFile(fs, path);
+  if (file === undefined) {
+    throw new TephraError('data_dir_unusable', `${named} has no store.json: no data directory`);
+  }
+  const startedAt = new Date(clock.nowMs()).toISOString();
+  const lock = await lockDirectory(fs, path, { pid: process.pid, host: hostname(), startedAt });
+  return { path, file, lock };
 }

@@ -1,0 +1,103 @@
+import { readFile } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { isErrorLike, TephraError } from '../base/errors.ts';
+import { parseTime } from '../base/parse-time.ts';
+import { MINUTE_MS } from '../base/time.ts';
+import { FileError } from './client.ts';
+import { connect } from './connection.ts';
+import { isFoldedFile, isFoldedText } from './file-form.ts';
+import { CliError, EXIT, note, type CliIo } from './io.ts';
+import { jsonText } from './json.ts';
+import { createProgress } from './progress.ts';
+import type { PushFlags } from './push.ts';
+
+/** `tephra push`. One file that is refused leaves the others good. */
+export async function push(files: readonly string[], flags: PushFlags, io: CliIo): Promise<void> {
+  const remote = connect(flags, io);
+  const labels = flags.label.map(checkLabel);
+  const atMs = timeOf(flags.at, io);
+  const services = files.map((file) => checkService(flags.service ?? serviceOfFile(file)));
+  const progress = createProgress(io);
+  const stored: { file: string; service: string; bytes: number }[] = [];
+  const failed: { file: string; error: string }[] = [];
+  for (const [index, file] of files.entries()) {
+    const service = services[index] as string;
+    try {
+      const body = await readProfile(file, io);
+      const folded = file === '-' ? isFoldedText(body) : isFoldedFile(file);
+      const format = folded ? 'folded' : 'pprof';
+      await remote.push({ file, body, format, service, labels, atMs });
+      stored.push({ file, service, bytes: body.byteLength });
+    } catch (error) {
+      // The other files may still be good; a server that is not there is told once.
+      if (!(error instanceof FileError)) throw error;
+      failed.push({ file, error: error.message });
+      progress.clear();
+      note(io, `tephra: ${error.message}`);
+    }
+    progress.say(`${index + 1} of ${files.length} files`);
+  }
+  progress.clear();
+  if (flags.json === true) {
+    for (const piece of jsonText({ kind: 'push', stored, failed })) io.out.write(piece);
+  } else if (stored.length > 0) {
+    const names = [...new Set(stored.map(({ service }) => service))];
+    const bytes = stored.reduce((sum, file) => sum + file.bytes, 0);
+    const what = stored.length === 1 ? 'profile' : 'profiles';
+    const shown = names.length > 5 ? `${names.length} services` : names.join(', ');
+    note(io, `stored ${stored.length} ${what} (${bytes} bytes) of ${shown}`);
+    note(io, `query: tephra query top --service ${names[0]}${rangeHint(flags.at, atMs)}`);
+  }
+  if (failed.length > 0) {
+    throw new CliError(`${failed.length} of ${files.length} files were not stored`);
+  }
+}
+
+async function readProfile(file: string, io: CliIo): Promise<Uint8Array> {
+  try {
+    return file === '-' ? await io.input() : await readFile(file);
+  } catch (error) {
+    throw new FileError(isErrorLike(error) ? error.message : `${file}: ${String(error)}`);
+  }
+}
+
+function timeOf(at: string, io: CliIo): number | undefined {
+  if (at === 'file') return undefined;
+  try {
+    return parseTime(at, io.clock.nowMs());
+  } catch (error) {
+    throw new CliError(`--at: ${TephraError.from(error).detail}, or file`, EXIT.usage);
+  }
+}
+
+function rangeHint(at: string, atMs: number | undefined): string {
+  if (at === 'now') return '';
+  if (atMs === undefined) return ' --from now-31d';
+  return ` --from ${new Date(atMs - MINUTE_MS).toISOString()} --to ${new Date(atMs + MINUTE_MS).toISOString()}`;
+}
+
+function serviceOfFile(file: string): string {
+  const name = file === '-' ? '' : (basename(file).split('.', 1)[0] ?? '');
+  const clean = name.replaceAll(/[^a-zA-Z0-9_/-]/g, '-');
+  return clean === '' ? 'unknown' : clean;
+}
+
+function checkService(service: string): string {
+  if (!/^[a-zA-Z0-9_.\-/]+$/.test(service)) {
+    throw new CliError(
+      `--service: expected letters, digits, _ . - and /, found ${JSON.stringify(service)}`,
+      EXIT.usage,
+    );
+  }
+  return service;
+}
+
+function checkLabel(label: string): string {
+  if (!/^[^={},\s]+=[^{},]*$/.test(label)) {
+    throw new CliError(
+      `--label: expected name=value without braces and commas, found ${JSON.stringify(label)}`,
+      EXIT.usage,
+    );
+  }
+  return label;
+}
