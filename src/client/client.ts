@@ -1,5 +1,6 @@
 import { createClient, type CallOptions as RpcOptions, type Client } from '@connectrpc/connect';
-import { systemClock, type Clock } from '../base/clock.ts';
+import { systemClock, systemTimers, type Clock } from '../base/clock.ts';
+import { systemRandom } from '../base/random.ts';
 import { QuerierService } from '../gen/querier/v1/querier_pb.ts';
 import { IngestService } from '../gen/tephra/v1/ingest_pb.ts';
 import { MergeFormat, QueryService, type MergeResponse } from '../gen/tephra/v1/query_pb.ts';
@@ -26,6 +27,7 @@ import { badAnswer, refuseArgument, toClientError } from './error.ts';
 import { answerOf } from './exactness.ts';
 import { profileMessage, resultOf, type PushProfile, type PushResult } from './push.ts';
 import { rangeMessage, selectionMessage, type Selection, type TimeRange } from './selection.ts';
+import { SampleStream, type StreamOptions } from './stream/stream.ts';
 import { createTransports, type ConnectOptions, type Transports } from './transport.ts';
 
 /** What a single call may be told beside its question. */
@@ -239,7 +241,13 @@ export class TephraClient {
     });
   }
 
-  /** Ends all connections. Open calls fail. */
+  /** A stream of samples; it connects at once, by itself, and is closed by itself. */
+  stream(options: StreamOptions): SampleStream {
+    const deps = { timers: systemTimers, random: systemRandom };
+    return new SampleStream(this.transports.stream, options, deps);
+  }
+
+  /** Ends all connections but those of streams. Open calls fail. */
   close(): void {
     this.transports.close();
   }

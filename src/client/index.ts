@@ -23,3 +23,12 @@ export type {
   TopAnswer,
   TreeAnswer,
 } from './answers.ts';
+export type {
+  SampleStream,
+  SettledBatch,
+  StreamLog,
+  StreamOptions,
+  StreamStats,
+} from './stream/stream.ts';
+export type { SamplePart, SpanRun } from './stream/part.ts';
+export type { Family, FamilyType, SampleTables } from './stream/tables.ts';

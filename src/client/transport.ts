@@ -38,14 +38,22 @@ export interface ConnectOptions {
   readonly protocol?: 'connect' | 'connect-http2' | 'grpc' | undefined;
 }
 
+/** What a stream needs to connect by itself. */
+export interface StreamTarget {
+  /** gRPC has no path prefix: only its origin is used. */
+  readonly url: string;
+  readonly tls: TlsOptions;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** Connections to one server. */
 export interface Transports {
   /** The URL without a slash at its end. */
   readonly url: string;
   /** For single calls and streams of answers. */
   readonly calls: Transport;
-  /** For `IngestService.Stream`, over a connection of its own. */
-  openStream(): { readonly transport: Transport; close(): void };
+  /** Where `IngestService.Stream` is; each stream makes a connection of its own. */
+  readonly stream: StreamTarget;
   /** Ends all connections, open calls too. */
   close(): void;
 }
@@ -86,18 +94,7 @@ export function createTransports(options: ConnectOptions): Transports {
   return {
     url,
     calls,
-    openStream() {
-      const sessionManager = openSession();
-      const close = (): void => sessionManager.abort();
-      closers.push(close);
-      return {
-        transport: createGrpcTransport({ ...common, sessionManager }),
-        close() {
-          closers.splice(closers.indexOf(close), 1);
-          close();
-        },
-      };
-    },
+    stream: { url: new URL(url).origin, tls, headers: headersOf(options) },
     close() {
       for (const end of closers.splice(0)) end();
     },
@@ -111,10 +108,14 @@ function checkedUrl(url: string): string {
   throw refuseArgument(`url: expected http://HOST:PORT, found ${JSON.stringify(url)}`);
 }
 
-function withHeaders({ token, headers = {} }: ConnectOptions): Interceptor {
+function headersOf({ token, headers = {} }: ConnectOptions): Record<string, string> {
+  return { ...headers, ...(token === undefined ? {} : { authorization: `Bearer ${token}` }) };
+}
+
+function withHeaders(options: ConnectOptions): Interceptor {
+  const headers = Object.entries(headersOf(options));
   return (next) => (request) => {
-    for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
-    if (token !== undefined) request.header.set('authorization', `Bearer ${token}`);
+    for (const [name, value] of headers) request.header.set(name, value);
     return next(request);
   };
 }
