@@ -47,12 +47,14 @@ for (; cycle <= Number(to); cycle++) {
   if (ballastBytes() !== BALLAST_BYTES) complain(`the ballast has ${ballastBytes()} bytes`);
   for (let i = dice.whole(2, 5); i > 0; i--) await pushUntilStored();
   if (dice.chance(40)) await jobs(dice);
-  setRoom(dice.whole(0, LAST_ROOM_BYTES));
+  const isLate = dice.chance(40);
+  if (isLate) count('full at fsync only');
+  setRoom(dice.whole(0, LAST_ROOM_BYTES), isLate);
   isFull = true;
   if (dice.chance(30)) await jobs(dice);
   await fill();
   // What other programs left free they take too.
-  setRoom(0);
+  setRoom(0, isLate);
   if (dice.chance(50)) await jobs(dice);
   await checkFull('full');
   await end(dice.weighted({ resume: 40, stop: 25, start: 20, kill: 15 }));

@@ -8,6 +8,7 @@
  *   fired              EEXIST if it has failed a call  violated   EEXIST if a failed file was written on
  *   note/TEXT          puts TEXT into the journal
  *   room/BYTES         the disk has so many bytes free from now on, -1: as many as it has
+ *   late/BYTES         the same on a disk that looks for room at fsync only: all bytes land before
  * $TORTURE_ROOM says the same from the start. What grows below the root takes of it, the last write
  * that finds any lands in part, what is removed gives back, and statfs tells.
  * A record of the journal: u8 op, i32 fd, i64 number, u32 length, bytes; little endian.
@@ -51,12 +52,13 @@ static char broken[FILES];
 static int armed = -1, armed_errno, fired, violated;
 static long left;
 static int64_t room = -1;
+static int limited, late;
 
 __attribute__((constructor)) static void begin(void) {
   root = getenv("TORTURE_ROOT");
   root_length = root == NULL ? 0 : strlen(root);
   const char *bytes = getenv("TORTURE_ROOM");
-  if (bytes != NULL && *bytes != 0) room = atoll(bytes);
+  if (bytes != NULL && *bytes != 0) room = atoll(bytes), limited = 1;
   const char *path = getenv("TORTURE_JOURNAL");
   if (path != NULL && *path != 0)
     journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -127,16 +129,16 @@ static int strikes(enum kind kind, const char *path, int fd) {
 /* Takes up to `bytes` of what is free, and at least `least` or nothing; returns how many. */
 static int64_t take(int64_t bytes, int64_t least) {
   pthread_mutex_lock(&lock);
-  int64_t taken = room < 0 || bytes < room ? bytes : room;
+  int64_t taken = !limited || late || bytes < room ? bytes : room;
   if (taken < least) taken = 0;
-  if (room >= 0) room -= taken;
+  if (limited) room -= taken;
   pthread_mutex_unlock(&lock);
   return taken;
 }
 
 static void give(int64_t bytes) {
   pthread_mutex_lock(&lock);
-  if (room >= 0) room += bytes;
+  if (limited) room += bytes;
   pthread_mutex_unlock(&lock);
 }
 
@@ -181,9 +183,11 @@ static int command(const char *path) {
   } else if (strncmp(text, "note/", 5) == 0) {
     note('N', -1, 0, text + 5, strlen(text + 5));
     errno = ENOENT;
-  } else if (strncmp(text, "room/", 5) == 0) {
+  } else if (strncmp(text, "room/", 5) == 0 || strncmp(text, "late/", 5) == 0) {
     pthread_mutex_lock(&lock);
     room = atoll(text + 5);
+    limited = room >= 0;
+    late = text[0] == 'l';
     pthread_mutex_unlock(&lock);
   } else {
     pthread_mutex_lock(&lock);
@@ -358,6 +362,15 @@ int fflush_unlocked(FILE *file) {
   return real_fflush_unlocked(file);
 }
 
+/* A disk that looks late has found no room for what was written. */
+static int short_of_room(int fd) {
+  pthread_mutex_lock(&lock);
+  int is_short = limited && late && room < 0 && path_of(fd) != NULL;
+  pthread_mutex_unlock(&lock);
+  if (is_short) errno = ENOSPC;
+  return is_short;
+}
+
 static int synced(int fd, int result) {
   if (result == 0 && path_of(fd) != NULL) note('S', fd, 0, "", 0);
   return result;
@@ -365,13 +378,13 @@ static int synced(int fd, int result) {
 
 int fdatasync(int fd) {
   REAL(int, fdatasync, int);
-  if (strikes(FSYNC, path_of(fd), fd)) return -1;
+  if (strikes(FSYNC, path_of(fd), fd) || short_of_room(fd)) return -1;
   return synced(fd, path_of(fd) != NULL && getenv("TORTURE_FAST") != NULL ? 0 : real_fdatasync(fd));
 }
 
 int fsync(int fd) {
   REAL(int, fsync, int);
-  if (strikes(FSYNC, path_of(fd), fd)) return -1;
+  if (strikes(FSYNC, path_of(fd), fd) || short_of_room(fd)) return -1;
   return synced(fd, path_of(fd) != NULL && getenv("TORTURE_FAST") != NULL ? 0 : real_fsync(fd));
 }
 
@@ -440,8 +453,8 @@ int statfs64(const char *path, struct statfs64 *found) {
   REAL(int, statfs64, const char *, struct statfs64 *);
   int result = real_statfs64(path, found);
   pthread_mutex_lock(&lock);
-  if (result == 0 && room >= 0 && ours(path))
-    found->f_bfree = found->f_bavail = (unsigned long)room / (unsigned long)found->f_bsize;
+  if (result == 0 && limited && ours(path))
+    found->f_bfree = found->f_bavail = (unsigned long)(room < 0 ? 0 : room) / (unsigned long)found->f_bsize;
   pthread_mutex_unlock(&lock);
   return result;
 }

@@ -71,9 +71,12 @@ export function note(text: string): void {
   command(`note/${text}`);
 }
 
-/** Leaves so many bytes free on the disk, from now on. */
-export function setRoom(bytes: number): void {
-  command(`room/${bytes}`);
+/**
+ * Leaves so many bytes free on the disk, from now on. `late`: writes land all the same, and the sync
+ * behind them fails, as on disks that look for room when they must write.
+ */
+export function setRoom(bytes: number, late = false): void {
+  command(`${late ? 'late' : 'room'}/${bytes}`);
 }
 
 function command(text: string): string | undefined {
