@@ -53,7 +53,10 @@ export function querierMethods(engine: Engine): RpcMethod[] {
       const ids =
         range.startMs > range.endMs
           ? []
-          : await engine.profileTypes({ tenant: call.tenant, selectors: [], ...range }, told.sink);
+          : await engine.profileTypes(
+              { tenant: call.tenant, selectors: [], ...range, signal: call.signal },
+              told.sink,
+            );
       return {
         ...told.reply,
         message: create(ProfileTypesResponseSchema, { profileTypes: ids.map(profileTypeMessage) }),
@@ -132,7 +135,10 @@ export function querierMethods(engine: Engine): RpcMethod[] {
           `left is ${left.profileType}, right is ${right.profileType}`,
         );
       }
-      return { encoded: await engine.diff({ left, right }) };
+      // One tree has both sides: the larger budget of those that are given.
+      const budgets = [left, right].flatMap(({ maxNodes }) => maxNodes ?? []);
+      const maxNodes = budgets.length === 0 ? undefined : Math.max(...budgets);
+      return { encoded: await engine.diff({ left: { ...left, maxNodes }, right }) };
     }),
 
     rpcMethod(method.selectHeatmap, async (request, call) => {
