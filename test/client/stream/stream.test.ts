@@ -10,10 +10,11 @@ const FAMILY: Family = {
   labels: { region: 'eu' },
   types: [{ ...CPU, type: 'samples', unit: 'count' }, CPU],
 };
-/** Waits are cut short, so that a backoff costs no time. */
+/** Waits between two attempts are cut short; pings and deadlines are not. */
 const hasty: Timers = {
   ...systemTimers,
-  after: (delayMs, callback) => systemTimers.after(Math.min(delayMs / 50, 5_000), callback),
+  after: (delayMs, callback) =>
+    systemTimers.after(delayMs < 10_000 ? delayMs / 50 : delayMs, callback),
 };
 
 const ends: (() => void)[] = [];
