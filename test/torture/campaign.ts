@@ -11,6 +11,8 @@ export interface CampaignOptions {
   readonly seeds: SeedRange;
   /** Takes more of what costs time within one seed, too. */
   readonly long: boolean;
+  /** Broken promises after which a run has told enough. */
+  readonly failuresMax: number;
   /** Shows a line of progress. */
   readonly tell: (line: string) => void;
 }

@@ -7,7 +7,12 @@ export function shortForm(campaign: Campaign, timeoutMs = 60_000): void {
     `${campaign.name}: ${campaign.what}`,
     async () => {
       const tell = (line: string): void => void process.stdout.write(`${line}\n`);
-      const report = await campaign.run({ seeds: campaign.short, long: false, tell });
+      const report = await campaign.run({
+        seeds: campaign.short,
+        long: false,
+        failuresMax: 10,
+        tell,
+      });
       if (report.skipped !== undefined) {
         tell(`  torture ${campaign.name} skipped: ${report.skipped}`);
         return;

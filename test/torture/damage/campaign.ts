@@ -23,7 +23,7 @@ export const damage: Campaign = {
   run,
 };
 
-async function run({ seeds, tell }: CampaignOptions): Promise<CampaignReport> {
+async function run({ seeds, failuresMax, tell }: CampaignOptions): Promise<CampaignReport> {
   const folder = scratch('damage');
   try {
     mkdirSync(folder, { recursive: true });
@@ -33,7 +33,9 @@ async function run({ seeds, tell }: CampaignOptions): Promise<CampaignReport> {
     let aborts = 0;
     const failures: string[] = [];
     for (let seed = seeds.from, attempt = 1; seed <= seeds.to;) {
-      const to = Math.min(seeds.to, seed + 99);
+      const broken = rows.filter((row) => row.failures.length > 0).length + failures.length;
+      if (broken >= failuresMax) break;
+      const to = Math.min(seeds.to, seed + 49);
       const child = spawnSync(
         process.execPath,
         [

@@ -17,7 +17,7 @@ import { rawVolume } from '../../../src/storage/keys.ts';
 import { Dice } from '../../model/dice.ts';
 import { encodePprof } from '../../model/profile.ts';
 
-export const DAY = Date.UTC(2026, 2, 14);
+const DAY = Date.UTC(2026, 2, 14);
 /** When the damaged directory is opened. */
 export const OPEN_MS = DAY + DAY_MS + 8 * HOUR_MS;
 const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';

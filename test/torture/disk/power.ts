@@ -19,7 +19,7 @@ export const power: Campaign = {
   short: { from: 1, to: 1 },
   long: { from: 1, to: 60 },
   slice: 1,
-  async run({ seeds, long, tell }) {
+  async run({ seeds, long, failuresMax, tell }) {
     const folder = scratch('power');
     const figures = { syncs: 0, cuts: 0, torn: 0, acknowledged: 0, 'controls that fail': 0 };
     const failures: string[] = [];
@@ -27,10 +27,11 @@ export const power: Campaign = {
       const shim = buildShim(folder);
       if ('skipped' in shim) return { figures, failures, skipped: shim.skipped };
       for (const seed of seedsOf(seeds)) {
+        if (failures.length >= failuresMax) break;
         const steps = long ? 120 : 40;
         const journal = await record(folder, shim.path, seed, steps, 'synced', failures);
         // A short form looks at some of the cuts, another seed at others.
-        const cuts = await cut(folder, journal, seed, long ? 1 : 12);
+        const cuts = await cut(folder, journal, seed, long ? 1 : 12, failuresMax);
         for (const text of cuts.broken) failures.push(`${replayOf('power', seed)}\n${text}`);
         figures.syncs += cuts.syncs;
         figures.cuts += cuts.cuts;
@@ -38,7 +39,7 @@ export const power: Campaign = {
         figures.acknowledged += cuts.acknowledged;
         if (long && seed % 4 !== 1) continue;
         const control = await record(folder, shim.path, seed, steps, 'unsynced', []);
-        const { broken } = await cut(folder, control, seed, 5);
+        const { broken } = await cut(folder, control, seed, 5, 1);
         if (broken.length > 0) figures['controls that fail']++;
         else failures.push(`${replayOf('power', seed)}\nwithout syncs nothing was lost`);
         tell(`  ${seed}: ${figures.cuts} cuts at ${figures.syncs} syncs`);
@@ -91,7 +92,13 @@ interface Cuts {
 }
 
 /** Cuts the power after each `every`-th sync, and looks at what is left. */
-async function cut(folder: string, journal: Buffer, seed: number, every: number): Promise<Cuts> {
+async function cut(
+  folder: string,
+  journal: Buffer,
+  seed: number,
+  every: number,
+  failuresMax: number,
+): Promise<Cuts> {
   const root = join(folder, 'data');
   const dice = new Dice(seed);
   const disk = new Disk();
@@ -113,7 +120,7 @@ async function cut(folder: string, journal: Buffer, seed: number, every: number)
     for (const text of complaints.slice(0, 3)) {
       result.broken.push(`after sync ${result.syncs}${torn ? ' (torn)' : ''}: ${text}`);
     }
-    if (result.broken.length > 10) break;
+    if (result.broken.length >= failuresMax) break;
   }
   result.acknowledged = book.acknowledged.size;
   return result;

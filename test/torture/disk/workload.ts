@@ -17,7 +17,7 @@ import { encodePprof } from '../../model/profile.ts';
 const MINUTE_MS = 60_000;
 const DAY_MS = 86_400_000;
 /** Noon, so that late pushes are of the same day or the one before. */
-export const START_MS = Date.UTC(2026, 2, 14, 12);
+const START_MS = Date.UTC(2026, 2, 14, 12);
 const TYPE = 'wall:wall:count:wall:count';
 const RESENDS_MAX = 60;
 

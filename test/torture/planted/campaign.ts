@@ -106,6 +106,7 @@ function breaks(copy: string, campaign: string, flags: readonly string[]): boole
       './test/support/typescript.mjs',
       'test/torture/main.ts',
       campaign,
+      '--first',
       ...flags,
     ],
     { cwd: copy, encoding: 'utf8', timeout: PATIENCE_MS },

@@ -1,9 +1,6 @@
 import { replayOf, seedsOf, type Campaign } from '../campaign.ts';
 import { simulate } from './history.ts';
 
-/** Failures after which a run has told enough. */
-const FAILURES_MAX = 10;
-
 /** P10 and P14: one process, its time, its store and its order from a seed. */
 export const simulation: Campaign = {
   name: 'simulation',
@@ -11,7 +8,7 @@ export const simulation: Campaign = {
   short: { from: 1, to: 250 },
   long: { from: 1, to: 100_000 },
   slice: 5_000,
-  async run({ seeds, long, tell }) {
+  async run({ seeds, long, failuresMax, tell }) {
     const figures: Record<string, number> = { histories: 0 };
     const failures: string[] = [];
     for (const seed of seedsOf(seeds)) {
@@ -25,7 +22,7 @@ export const simulation: Campaign = {
       }
       figures['histories'] = (figures['histories'] ?? 0) + 1;
       if (long && seed % 1_000 === 0) tell(`  ${seed}: ${failures.length} broken`);
-      if (failures.length >= FAILURES_MAX) break;
+      if (failures.length >= failuresMax) break;
     }
     return { figures, failures };
   },
