@@ -9,13 +9,16 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSyn
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+/** What dist/ is made from; the last two kinds are served to browsers as they are. */
+const PARTS = /\.ts$|^src\/page\/[^/]+\.(?:json|html|css|svg)$/;
+
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const at = (...parts) => join(root, ...parts);
 
 requireNode(20, 19);
 if (!isInstalled()) install();
 const sources = hashOfSources();
-if (!isBuiltFrom(sources)) build(sources);
+if (!isBuiltFrom(sources)) await build(sources);
 
 function requireNode(major, minor) {
   const [foundMajor = 0, foundMinor = 0] = process.versions.node.split('.').map(Number);
@@ -78,7 +81,7 @@ function filesUnder(folder) {
     .flatMap((entry) => {
       const path = `${folder}/${entry.name}`;
       if (entry.isDirectory()) return filesUnder(path);
-      return path.endsWith('.ts') ? [path] : [];
+      return PARTS.test(path) ? [path] : [];
     });
 }
 
@@ -88,24 +91,42 @@ function isBuiltFrom(hash) {
 }
 
 /** Compiles beside dist/ and swaps, so that a server that runs from dist/ never sees half of it. */
-function build(hash) {
+async function build(hash) {
   say('compiling src/ to dist/');
   const next = `dist.next-${process.pid}`;
   const last = `dist.last-${process.pid}`;
   const tsc = at('node_modules', 'typescript', 'bin', 'tsc');
-  const { status } = spawnSync(
-    process.execPath,
-    [tsc, '-p', 'tsconfig.build.json', '--outDir', next],
-    { cwd: root, stdio: 'inherit' },
-  );
-  if (status !== 0) {
+  const compiles = (...args) =>
+    spawnSync(process.execPath, [tsc, ...args], { cwd: root, stdio: 'inherit' }).status === 0;
+  // The page is compiled by itself: it has the browser's globals.
+  const page = ['--noEmit', 'false', '--outDir', `${next}/page`];
+  if (
+    !compiles('-p', 'tsconfig.build.json', '--outDir', next) ||
+    !compiles('-p', 'src/page', ...page)
+  ) {
     rmSync(at(next), { recursive: true, force: true });
     fail('src/ does not compile, see above');
   }
+  await makePage(next);
   writeFileSync(at(next, '.sources'), hash);
   if (existsSync(at('dist'))) renameSync(at('dist'), at(last));
   renameSync(at(next), at('dist'));
   rmSync(at(last), { recursive: true, force: true });
+}
+
+/** Copies what the page has beside its modules, and makes all of it small: a browser has to load it. */
+async function makePage(next) {
+  for (const name of readdirSync(at('src', 'page'))) {
+    if (!/\.(?:html|css|svg)$/.test(name)) continue;
+    const text = readFileSync(at('src', 'page', name), 'utf8');
+    writeFileSync(at(next, 'page', name), text.replaceAll(/^ +/gm, ''));
+  }
+  const { minifySync } = await import('@swc/core');
+  for (const name of readdirSync(at(next, 'page'))) {
+    if (!name.endsWith('.js')) continue;
+    const path = at(next, 'page', name);
+    writeFileSync(path, minifySync(readFileSync(path, 'utf8'), { module: true }).code);
+  }
 }
 
 function say(text) {

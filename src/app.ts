@@ -27,6 +27,8 @@ export interface AppDeps {
   readonly cores: number;
   /** Bytes of memory that may be used: the budgets are held against it. */
   readonly memoryBytes: number;
+  /** Files of the page that `/` shows, by name; none unless given. */
+  readonly page?: ReadonlyMap<string, Uint8Array> | undefined;
   /** Compiled entry of a worker thread, if it is not beside src/shards/create-engine. */
   readonly workerEntry?: URL | undefined;
 }
@@ -168,6 +170,7 @@ async function openServer(
     engine,
     troubles: () => troublesOf(directory),
     tls: await readTls(config, deps.fs),
+    page: deps.page,
     pathPrefix: config.pathPrefix,
     corsOrigins: config.corsOrigins,
     admission: {

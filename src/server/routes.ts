@@ -16,6 +16,8 @@ export interface RouteAnswer {
   /** Empty = no body and no content type. */
   readonly body: string | Uint8Array;
   readonly contentType?: string | undefined;
+  /** More headers, names in lower case. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A plain HTTP route. */
@@ -60,6 +62,9 @@ export async function serveRoute(
       return route.handle(request, query);
     });
     if (answer.contentType !== undefined) response.setHeader('content-type', answer.contentType);
+    for (const [name, value] of Object.entries(answer.headers ?? {})) {
+      response.setHeader(name, value);
+    }
     await sendBody(request, response, answer, held);
   } catch (thrown) {
     const error = TephraError.from(thrown);
@@ -93,7 +98,9 @@ async function sendBody(
     response.setHeader('content-encoding', 'gzip');
   }
   response.appendHeader('vary', 'Accept-Encoding');
-  response.writeHead(answer.status, { 'content-length': bytes.byteLength });
+  // The length of a 304 would be that of the file which is not sent.
+  const length = answer.status === 304 ? {} : { 'content-length': bytes.byteLength };
+  response.writeHead(answer.status, length);
   if (request.method !== 'HEAD') {
     for await (const chunk of held.counted(once(bytes))) {
       if (!response.write(chunk)) await drained(response);

@@ -9,6 +9,7 @@ import { lineAt } from './source-file.ts';
 export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   base: [],
   gen: [],
+  page: [],
   config: ['base'],
   profile: ['base'],
   storage: ['profile', 'base'],
@@ -20,7 +21,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   client: ['gen', 'base'],
   app: ['server', 'shards', 'storage', 'config', 'base'],
   offline: ['storage', 'base'],
-  cli: ['app', 'client', 'offline', 'config', 'gen', 'profile', 'base'],
+  cli: ['app', 'client', 'offline', 'page', 'config', 'gen', 'profile', 'base'],
 };
 
 /** Files that a layer may import beyond {@link LAYERS}, for their types alone. */
