@@ -28,9 +28,15 @@ let cycle = Number(from);
 const complain = (text: string): void =>
   void process.stdout.write(`${JSON.stringify({ complaint: `cycle ${cycle}: ${text}` })}\n`);
 
+/** A push as it was sent: sent again, it must be the same, byte for byte. */
+interface Sent {
+  readonly id: number;
+  readonly startMs: number;
+}
+
 const awake = setInterval(() => {}, 1_000);
 /** Pushes that were refused and are to be sent again. */
-const pending: number[] = [];
+const pending: Sent[] = [];
 const book = readBook();
 let server: Server | undefined;
 // What the last process left behind: the disk as it was, and none of its memory.
@@ -71,21 +77,20 @@ clearInterval(awake);
 async function fill(): Promise<void> {
   let refused = 0;
   for (let i = 0; i < FILL_MAX && refused < 3; i++) {
-    const id = book.sent.size;
-    book.sent.add(id);
-    if (await pushOnce(id)) {
-      if (refused > 0) complain(`push ${id} was taken on a full disk`);
+    const sent = fresh();
+    if (await pushOnce(sent)) {
+      if (refused > 0) complain(`push ${sent.id} was taken on a full disk`);
     } else {
       refused++;
-      pending.push(id);
+      pending.push(sent);
     }
   }
   if (refused === 0) complain(`${FILL_MAX} pushes fit into ${LAST_ROOM_BYTES} bytes`);
 }
 
 /** One attempt on a full disk; what is refused must be refused as such. */
-async function pushOnce(id: number): Promise<boolean> {
-  const outcome = await server?.push(markerPush(id, book.nowMs, book.nowMs));
+async function pushOnce({ id, startMs }: Sent): Promise<boolean> {
+  const outcome = await server?.push(markerPush(id, startMs, book.nowMs));
   if (outcome?.outcome === 'stored' || outcome?.outcome === 'duplicate') {
     book.acknowledged.add(id);
     count('acknowledged');
@@ -101,10 +106,9 @@ async function pushOnce(id: number): Promise<boolean> {
 async function checkFull(when: string): Promise<void> {
   await checkAnswer(when);
   for (let i = 0; i < 2; i++) {
-    const id = book.sent.size;
-    book.sent.add(id);
-    if (await pushOnce(id)) complain(`push ${id} was taken ${when}`);
-    pending.push(id);
+    const sent = fresh();
+    if (await pushOnce(sent)) complain(`push ${sent.id} was taken ${when}`);
+    pending.push(sent);
   }
   await checkAnswer(when);
 }
@@ -155,20 +159,24 @@ async function giveRoom(): Promise<void> {
   setRoom(PLENTY);
   isFull = false;
   server ??= await Server.open(path, book, { ballastBytes: BALLAST_BYTES });
-  for (const id of pending.splice(0)) await push(id);
+  for (const sent of pending.splice(0)) await push(sent);
   await pushUntilStored();
   await checkAnswer('with room again');
 }
 
 async function pushUntilStored(): Promise<void> {
-  const id = book.sent.size;
-  book.sent.add(id);
-  await push(id);
+  await push(fresh());
 }
 
-async function push(id: number): Promise<void> {
+function fresh(): Sent {
+  const sent = { id: book.sent.size, startMs: book.nowMs };
+  book.sent.add(sent.id);
+  return sent;
+}
+
+async function push({ id, startMs }: Sent): Promise<void> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    const outcome = await server?.push(markerPush(id, book.nowMs, book.nowMs));
+    const outcome = await server?.push(markerPush(id, startMs, book.nowMs));
     if (outcome?.outcome === 'stored' || outcome?.outcome === 'duplicate') {
       book.acknowledged.add(id);
       count('acknowledged');
@@ -224,7 +232,7 @@ function readBook(): Book {
       sent: number;
       acknowledged: number[];
       nowMs: number;
-      pending: number[];
+      pending: Sent[];
     };
     pending.push(...saved.pending);
     return {
