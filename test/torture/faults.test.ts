@@ -1,4 +1,4 @@
 import { faults } from './disk/faults.ts';
 import { shortForm } from './short-form.ts';
 
-shortForm(faults, 180_000);
+shortForm(faults);

@@ -1,4 +1,4 @@
 import { kill } from './kill/campaign.ts';
 import { shortForm } from './short-form.ts';
 
-shortForm(kill, 180_000);
+shortForm(kill);

@@ -1,4 +1,4 @@
 import { power } from './disk/power.ts';
 import { shortForm } from './short-form.ts';
 
-shortForm(power, 180_000);
+shortForm(power);

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Campaign } from './campaign.ts';
 
 /** The short form of a campaign as a test of the default suite; `long` forms run by `npm run torture`. */
-export function shortForm(campaign: Campaign, timeoutMs = 60_000): void {
+export function shortForm(campaign: Campaign, timeoutMs = 180_000): void {
   test(
     `${campaign.name}: ${campaign.what}`,
     async () => {
