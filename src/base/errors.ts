@@ -96,6 +96,31 @@ export const ERRORS = {
     retry: true,
     means: 'the request did not arrive in time',
   },
+  // Streams.
+  malformed_open: invalid('the first message of a stream has a field that is wrong'),
+  malformed_batch: invalid('a batch of a stream contradicts itself'),
+  unknown_reference: invalid('a batch refers to a row that was not sent before'),
+  stream_order: invalid('a message of a stream is out of order'),
+  stream_limit: tooBig('a stream has more rows or entries than the limit'),
+  unsupported_version: {
+    status: 'failed_precondition',
+    http: 412,
+    retry: false,
+    means: 'the version of the stream protocol is not spoken here',
+  },
+  epoch_unknown: {
+    status: 'failed_precondition',
+    http: 412,
+    retry: false,
+    means: 'the server has no tables of this epoch: begin a new one',
+  },
+  stream_replaced: {
+    status: 'failed_precondition',
+    http: 412,
+    retry: false,
+    means: 'the same agent has opened another stream',
+  },
+  stream_silent: refusedForNow('the stream was silent for too long'),
   // Labels and series.
   missing_labels: invalid('a required label is missing'),
   invalid_label_name: invalid('a label name is empty or has characters that are not allowed'),

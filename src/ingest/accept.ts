@@ -16,14 +16,12 @@ import type { Assembled } from './assemble.ts';
 import { clientId } from './identity.ts';
 import type { PushItem } from './push.ts';
 import { StackResolver } from './resolve.ts';
+import { checkWindow, type WindowRules } from './window.ts';
 
 /** Which profiles are accepted. */
-export interface AcceptRules {
+export interface AcceptRules extends WindowRules {
   /** Bytes of a profile after decompression. */
   readonly profileBytesMax: number;
-  /** How old and how far in the future a profile may begin, from its arrival; ms. */
-  readonly pastMs: number;
-  readonly futureMs: number;
 }
 
 /** A push that is fit to be stored; its columns are still in the reader's scratch. */
@@ -87,7 +85,7 @@ export class Acceptor {
     const bodyMs = columns.timeNanos > 0n ? Number(columns.timeNanos / NANOS_PER_MS) : undefined;
     const clientTimeMs = item.fromMs ?? bodyMs;
     const startMs = Math.floor(clientTimeMs ?? item.arrivalMs);
-    this.#checkWindow(startMs, item.arrivalMs);
+    checkWindow(this.#rules, startMs, item.arrivalMs);
     return {
       service: labelValue(labels, 'service_name') ?? '',
       labels: labels.filter(([label]) => label !== '__name__'),
@@ -152,17 +150,6 @@ export class Acceptor {
     }
     return nameOfPprof(columns.sampleTypes, item.displayNames);
   }
-
-  #checkWindow(startMs: number, arrivalMs: number): void {
-    const { pastMs, futureMs } = this.#rules;
-    const oldestMs = arrivalMs - pastMs;
-    const newestMs = arrivalMs + futureMs;
-    if (startMs >= oldestMs && startMs <= newestMs && startMs > 0) return;
-    throw new TephraError(
-      'not_in_ingestion_window',
-      `the profile begins at ${isoTime(startMs)}; accepted is ${isoTime(oldestMs)} to ${isoTime(newestMs)}`,
-    );
-  }
 }
 
 const NO_IDENTITY = new Uint8Array(16);
@@ -172,10 +159,4 @@ function durationOf(item: PushItem, columns: ProfileColumns): number {
     return Math.max(0, Math.floor(item.untilMs - item.fromMs));
   }
   return Number(columns.durationNanos / NANOS_PER_MS);
-}
-
-/** ISO text, also of times that a Date cannot hold. */
-function isoTime(timeMs: number): string {
-  const date = new Date(timeMs);
-  return Number.isNaN(date.getTime()) ? `${timeMs} ms` : date.toISOString();
 }

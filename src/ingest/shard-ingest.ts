@@ -2,13 +2,14 @@ import type { Clock, Timers } from '../base/clock.ts';
 import { hex } from '../base/bytes.ts';
 import { TephraError } from '../base/errors.ts';
 import { createPause } from '../base/slice.ts';
-import { DAY_MS, floorTo, HOUR_MS, parsePeriodName } from '../base/time.ts';
+import { DAY_MS, floorTo, HOUR_MS } from '../base/time.ts';
 import { markerKey, rawVolume } from '../storage/keys.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 import type { Acceptor, AcceptRules } from './accept.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
 import type { Reservation } from './duplicate-memory.ts';
 import { identityOf } from './identity.ts';
+import { findMarkers } from './markers.ts';
 import type { PushItem, PushOutcome } from './push.ts';
 import { liveScope, openScope } from './scopes.ts';
 import { ShardWriter, WriteDoubtError } from './shard-writer.ts';
@@ -88,6 +89,11 @@ export class ShardIngest {
     const last = items.at(-1);
     if (last !== undefined) this.#memory.prune(last.arrivalMs);
     return settled;
+  }
+
+  /** The shard's only way into fragments: streams use it too. */
+  get writer(): ShardWriter {
+    return this.#writer;
   }
 
   /** Resolves when everything that was accepted is durable. */
@@ -202,26 +208,7 @@ export class ShardIngest {
 
   /** Whether a marker says that the push was stored. */
   async #storedBefore(hourMs: number, identity: Uint8Array): Promise<boolean> {
-    const volumes = await this.#state.store.listVolumes('raw');
-    const markers = volumes
-      .filter((volume) => !Number.isNaN(parsePeriodName(volume.slice('raw/'.length))))
-      .map((volume) => markerKey(volume, hourMs, hex(identity)));
-    try {
-      return (await this.#state.store.hasMarkers(markers)).includes(true);
-    } catch (thrown) {
-      if (TephraError.from(thrown).reason !== 'volume_quarantined') throw thrown;
-    }
-    // What is set aside is not served either: it must not keep the others from taking pushes.
-    for (const marker of markers) if (await this.#hasMarker(marker)) return true;
-    return false;
-  }
-
-  async #hasMarker(marker: string): Promise<boolean> {
-    try {
-      return (await this.#state.store.hasMarkers([marker]))[0] ?? false;
-    } catch (thrown) {
-      if (TephraError.from(thrown).reason === 'volume_quarantined') return false;
-      throw thrown;
-    }
+    const found = await findMarkers(this.#state.store, hourMs, [hex(identity)]);
+    return found[0] === true;
   }
 }

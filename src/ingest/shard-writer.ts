@@ -18,6 +18,8 @@ export interface WriterItem {
   readonly pushes: readonly FragmentPush[];
   /** Key of the identity's marker, in the scope's raw volume. */
   readonly marker: string | undefined;
+  /** Of the items of one fragment with the same text only the last one's marker is put. */
+  readonly markedBy?: string | undefined;
   /** Bytes that this adds to a fragment, roughly. */
   readonly bytes: number;
 }
@@ -34,7 +36,7 @@ export class WriteDoubtError extends TephraError {
 }
 
 interface Waiter {
-  readonly item: WriterItem;
+  readonly items: readonly WriterItem[];
   readonly resolve: () => void;
   readonly reject: (error: TephraError) => void;
 }
@@ -80,6 +82,9 @@ export class ShardWriter {
     state.settled = () => this.settled();
   }
 
+  /** How often a fragment and all that collected behind it were given up. */
+  abandoned = 0;
+
   /** Last sequence that was given out. */
   get seq(): number {
     return this.#seq;
@@ -87,11 +92,18 @@ export class ShardWriter {
 
   /** Adds pushes; resolves when they are durable and in the head. */
   add(item: WriterItem): Promise<void> {
+    return this.addAll([item]);
+  }
+
+  /** The same for several items of one arrival: all of them are in one fragment. */
+  addAll(items: readonly WriterItem[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      const draft = this.#draftFor(item);
-      draft.scopes.set(scopeKey(item.scope), item.scope);
-      draft.waiters.push({ item, resolve, reject });
-      draft.bytes += item.bytes;
+      const draft = this.#draftFor(items);
+      for (const item of items) {
+        draft.scopes.set(scopeKey(item.scope), item.scope);
+        draft.bytes += item.bytes;
+      }
+      draft.waiters.push({ items, resolve, reject });
       if (draft.bytes >= this.#rules.flushBytes) draft.due = true;
       if (draft.due) this.#pump();
     });
@@ -108,9 +120,11 @@ export class ShardWriter {
     }
   }
 
-  #draftFor(item: WriterItem): Draft {
+  #draftFor(items: readonly WriterItem[]): Draft {
+    const [item] = items;
+    assert(item !== undefined, 'an item to write');
     const open = this.#queue.at(-1);
-    if (open !== undefined && this.#mayTake(open, item)) return open;
+    if (open !== undefined && items.every((one) => this.#mayTake(open, one))) return open;
     // What is behind another draft must not overtake it: its rows build on it.
     if (open !== undefined) open.due = true;
     const draft: Draft = {
@@ -184,7 +198,7 @@ export class ShardWriter {
       this.#abandon(draft, TephraError.from(thrown));
       return;
     }
-    const markers = draft.waiters.flatMap(({ item }) => item.marker ?? []);
+    const markers = markersOf(draft);
     try {
       await store.put(key, bytes, markers);
     } catch (thrown) {
@@ -239,6 +253,7 @@ export class ShardWriter {
    */
   #abandon(draft: Draft, error: TephraError): void {
     this.#state.endEpochs();
+    this.abandoned++;
     fail(draft.waiters, error);
     for (const behind of this.#queue.splice(0)) {
       fail(
@@ -265,6 +280,16 @@ export class ShardWriter {
   }
 }
 
+function markersOf(draft: Draft): string[] {
+  const markers = new Map<string, string>();
+  for (const { items } of draft.waiters) {
+    for (const { marker, markedBy } of items) {
+      if (marker !== undefined) markers.set(markedBy ?? marker, marker);
+    }
+  }
+  return [...markers.values()];
+}
+
 function fail(waiters: readonly Waiter[], error: TephraError): void {
   for (const { reject } of waiters) reject(error);
 }
@@ -286,10 +311,12 @@ function scopeKey(scope: WriterScope): string {
 /** One section per scope, with the rows that its pushes added. */
 function sectionsOf(draft: Draft, scopes: Map<number, WriterScope>): FragmentSection[] {
   const pushes = new Map<WriterScope, FragmentPush[]>();
-  for (const { item } of draft.waiters) {
-    const list = pushes.get(item.scope);
-    if (list === undefined) pushes.set(item.scope, [...item.pushes]);
-    else list.push(...item.pushes);
+  for (const { items } of draft.waiters) {
+    for (const item of items) {
+      const list = pushes.get(item.scope);
+      if (list === undefined) pushes.set(item.scope, [...item.pushes]);
+      else list.push(...item.pushes);
+    }
   }
   const sections: FragmentSection[] = [];
   for (const [scope, list] of pushes) {

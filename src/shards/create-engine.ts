@@ -114,5 +114,6 @@ function shareOf(limits: Limits, workers: number): Limits {
     headBytes: share(limits.headBytes),
     duplicateSetBytes: share(limits.duplicateSetBytes),
     queryBytes: share(limits.queryBytes),
+    streamStateBytes: share(limits.streamStateBytes),
   };
 }

@@ -1,4 +1,10 @@
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
+import type {
+  StreamBundle,
+  StreamOpened,
+  StreamOpening,
+  StreamReport,
+} from '../ingest/stream/messages.ts';
 import type { Label } from '../profile/labels.ts';
 import type {
   DiffRequest,
@@ -30,6 +36,20 @@ export interface Engine {
    * a whole only when the engine is stopping.
    */
   push(items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
+
+  /** The shard that owns a stream. */
+  streamShard(tenant: string, labels: readonly Label[]): number;
+  /** Labels of a stream as they are stored. Throws the reason of a label. */
+  streamLabels(labels: readonly Label[]): readonly Label[];
+  /** Begins a call of a stream at the owner of its shard; docs/protocol/stream.md. */
+  openStream(shard: number, opening: StreamOpening): Promise<StreamOpened>;
+  /**
+   * Takes messages of calls in, whose bytes are given away; one report a call, when all that they sent is
+   * settled (durable and visible, or refused) or has failed.
+   */
+  takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]>;
+  /** The call has ended. Never rejects. */
+  closeStream(shard: number, call: number): Promise<void>;
 
   /** Five-part ids of the profile types with data in the range, sorted. */
   profileTypes(request: LabelsRequest, losses?: LossSink): Promise<readonly string[]>;

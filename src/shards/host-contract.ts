@@ -2,6 +2,12 @@ import type { Clock, Timers } from '../base/clock.ts';
 import type { LIMITS } from '../base/limits.ts';
 import type { Random } from '../base/random.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
+import type {
+  StreamBundle,
+  StreamOpened,
+  StreamOpening,
+  StreamReport,
+} from '../ingest/stream/messages.ts';
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import type {
   EncodedAnswer,
@@ -51,6 +57,12 @@ export interface ShardHostApi {
   open(nowMs: number): Promise<void>;
   /** One outcome an item, in order; resolves when what was accepted is durable and visible. */
   push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
+  /** Begins a call of a stream. */
+  openStream(shard: number, opening: StreamOpening): Promise<StreamOpened>;
+  /** Takes messages of calls in; one report a call, when all that they sent is settled or has failed. */
+  takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]>;
+  /** The call has ended; no error if it is not open. */
+  closeStream(shard: number, call: number): Promise<void>;
   /** The distinct series that match. */
   labelRows(shards: readonly number[], request: LabelsRequest): Promise<LabelPart>;
   /** What these shards have for a timeline. */
@@ -131,6 +143,7 @@ export const GIVEN_RESULTS = [
 
 /** Methods whose arguments are given to a host. */
 export const GIVEN_ARGUMENTS = [
+  'takeStream',
   'finishFlameGraph',
   'finishTree',
   'openNodes',

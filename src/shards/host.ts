@@ -4,6 +4,15 @@ import { HOUR_MS } from '../base/time.ts';
 import { Acceptor } from '../ingest/accept.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
 import { ShardIngest } from '../ingest/shard-ingest.ts';
+import { StreamBudget } from '../ingest/stream/budget.ts';
+import type {
+  StreamBundle,
+  StreamOpened,
+  StreamOpening,
+  StreamReport,
+} from '../ingest/stream/messages.ts';
+import { createStreamReaders, StreamIngest } from '../ingest/stream/stream-ingest.ts';
+import { streamLimits } from './stream-limits.ts';
 import { evictDictionaries } from '../jobs/eviction.ts';
 import { releaseVolume } from '../jobs/retention.ts';
 import { ShardJobs } from '../jobs/shard-jobs.ts';
@@ -67,6 +76,7 @@ import type {
 interface OwnedShard {
   readonly state: ShardState;
   readonly ingest: ShardIngest;
+  readonly streams: StreamIngest;
   readonly jobs: ShardJobs;
 }
 
@@ -115,33 +125,52 @@ export class ShardHost implements ShardHostApi {
       futureMs: limits.futureMs,
     });
     const perShard = Math.max(1, this.#options.shards.length);
+    const readers = createStreamReaders();
+    const budget = new StreamBudget(limits.streamStateBytes);
     for (const shard of this.#options.shards) {
       const state = new ShardState({ shard, shardCount, incarnation, store, random });
       const found = await recoverShard(state);
       this.#recovered.fragments += found.fragments;
       this.#recovered.sections += found.sections;
       this.#recovered.damaged += found.damaged.length;
+      const ingest = new ShardIngest({
+        state,
+        acceptor,
+        clock,
+        timers,
+        openedMs: nowMs,
+        rules: {
+          profileBytesMax: limits.profileBytesMax,
+          pastMs: limits.minutesRetentionMs,
+          futureMs: limits.futureMs,
+          flushBytes: limits.flushBytes,
+          flushLingerMs: limits.flushLingerMs,
+          duplicateSpanMs: HOUR_MS,
+          duplicateEntriesMax: Math.max(
+            1_000,
+            Math.floor(limits.duplicateSetBytes / perShard / IDENTITY_MEMORY_BYTES),
+          ),
+        },
+      });
+      const streams = new StreamIngest({
+        state,
+        writer: ingest.writer,
+        readers,
+        budget,
+        clock,
+        timers,
+        rules: {
+          pastMs: limits.minutesRetentionMs,
+          futureMs: limits.futureMs,
+          limits: streamLimits(limits),
+          knownMax: Math.max(1, Math.floor(limits.streamsKnownMax / perShard)),
+          idleMs: limits.streamIdleMs,
+        },
+      });
       this.#shards.set(shard, {
         state,
-        ingest: new ShardIngest({
-          state,
-          acceptor,
-          clock,
-          timers,
-          openedMs: nowMs,
-          rules: {
-            profileBytesMax: limits.profileBytesMax,
-            pastMs: limits.minutesRetentionMs,
-            futureMs: limits.futureMs,
-            flushBytes: limits.flushBytes,
-            flushLingerMs: limits.flushLingerMs,
-            duplicateSpanMs: HOUR_MS,
-            duplicateEntriesMax: Math.max(
-              1_000,
-              Math.floor(limits.duplicateSetBytes / perShard / IDENTITY_MEMORY_BYTES),
-            ),
-          },
-        }),
+        ingest,
+        streams,
         jobs: new ShardJobs(state, clock, timers, {
           absorbBytes: limits.absorbBytes,
           absorbFragments: limits.absorbFragments,
@@ -156,6 +185,18 @@ export class ShardHost implements ShardHostApi {
 
   async push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]> {
     return this.#shard(shard).ingest.push(items);
+  }
+
+  async openStream(shard: number, opening: StreamOpening): Promise<StreamOpened> {
+    return this.#shard(shard).streams.open(opening);
+  }
+
+  async takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]> {
+    return this.#shard(shard).streams.take(bundle);
+  }
+
+  async closeStream(shard: number, call: number): Promise<void> {
+    this.#shard(shard).streams.close(call);
   }
 
   async labelRows(shards: readonly number[], request: LabelsRequest): Promise<LabelPart> {
@@ -306,8 +347,9 @@ export class ShardHost implements ShardHostApi {
     const add = (name: string, value: number): void => {
       sums[name] = (sums[name] ?? 0) + value;
     };
-    for (const { state, ingest, jobs } of this.#shards.values()) {
-      for (const [name, value] of Object.entries({ ...ingest.counters, ...jobs.counters })) {
+    for (const { state, ingest, streams, jobs } of this.#shards.values()) {
+      const counters = { ...ingest.counters, ...streams.counters, ...jobs.counters };
+      for (const [name, value] of Object.entries(counters)) {
         add(snakeCase(name), value);
       }
       add('head_bytes', state.head.bytes);

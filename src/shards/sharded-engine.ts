@@ -4,6 +4,13 @@ import { TephraError } from '../base/errors.ts';
 import { shardOf } from '../ingest/route.ts';
 import { serviceOf } from '../profile/labels.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
+import type {
+  StreamBundle,
+  StreamOpened,
+  StreamOpening,
+  StreamReport,
+} from '../ingest/stream/messages.ts';
+import { streamLabels } from '../ingest/stream/tables.ts';
 import type { Label } from '../profile/labels.ts';
 import type { SeriesRow } from '../query/labels/series-label.ts';
 import { labelNames, labelValues, profileTypes, seriesProjections } from '../query/labels/merge.ts';
@@ -122,6 +129,37 @@ export class ShardedEngine implements Engine {
       this.#pushes.delete(all);
     }
     return outcomes;
+  }
+
+  streamShard(tenant: string, labels: readonly Label[]): number {
+    return shardOf(tenant, serviceOf(labels), this.#options.shardCount);
+  }
+
+  streamLabels(labels: readonly Label[]): readonly Label[] {
+    return streamLabels(labels);
+  }
+
+  async openStream(shard: number, opening: StreamOpening): Promise<StreamOpened> {
+    this.#refuseWhenStopping();
+    return this.#owner(shard).api.openStream(shard, opening);
+  }
+
+  async takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]> {
+    this.#refuseWhenStopping();
+    const taken = this.#owner(shard).api.takeStream(shard, bundle);
+    this.#pushes.add(taken);
+    try {
+      return await taken;
+    } finally {
+      this.#pushes.delete(taken);
+    }
+  }
+
+  async closeStream(shard: number, call: number): Promise<void> {
+    // Of a host that died or stopped there is nothing to close.
+    await this.#owner(shard)
+      .api.closeStream(shard, call)
+      .catch(() => undefined);
   }
 
   async profileTypes(request: LabelsRequest, losses?: LossSink): Promise<readonly string[]> {

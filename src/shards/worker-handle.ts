@@ -56,6 +56,9 @@ class WorkerHandle implements HostHandle {
     this.api = {
       open: () => this.#ready.then(() => undefined),
       push: call((api) => api.push),
+      openStream: call((api) => api.openStream),
+      takeStream: call((api) => api.takeStream),
+      closeStream: call((api) => api.closeStream),
       labelRows: call((api) => api.labelRows),
       seriesParts: call((api) => api.seriesParts),
       mergeNames: call((api) => api.mergeNames),

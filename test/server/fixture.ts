@@ -65,6 +65,23 @@ export class FakeEngine implements Engine {
     this.pushed.push(...items.map((item) => ({ ...item, payload: item.payload.slice() })));
     return items.map((item, index) => this.outcome(item, index));
   }
+  streamShard(): number {
+    return 0;
+  }
+  streamLabels(labels: readonly Label[]): readonly Label[] {
+    return labels;
+  }
+  async openStream(...args: unknown[]): ReturnType<Engine['openStream']> {
+    await this.#called('openStream', ...args);
+    return streamOpened();
+  }
+  async takeStream(...args: Parameters<Engine['takeStream']>): ReturnType<Engine['takeStream']> {
+    await this.#called('takeStream', ...args);
+    return [];
+  }
+  async closeStream(...args: unknown[]): Promise<void> {
+    await this.#called('closeStream', ...args);
+  }
   async profileTypes(...args: unknown[]): Promise<readonly string[]> {
     await this.#called('profileTypes', ...args);
     return this.types;
@@ -151,6 +168,12 @@ export class FakeEngine implements Engine {
     await this.gate;
     if (this.fail !== undefined) throw this.fail;
   }
+}
+
+function streamOpened(): Awaited<ReturnType<Engine['openStream']>> {
+  const rows = { strings: 0, frames: 0, stacks: 0, series: 0 };
+  const limits = { rows, textBytes: 0, parts: 0, entries: 0 };
+  return { settled: 0, epoch: 0, rows, limits, replaces: undefined };
 }
 
 /** A server over a fake engine on a port of its own. */

@@ -19,7 +19,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   shards: ['ingest', 'query', 'jobs', 'storage', 'profile', 'base'],
   server: ['shards', 'gen', 'profile', 'base'],
   client: ['gen', 'base'],
-  app: ['server', 'shards', 'storage', 'config', 'base'],
+  agent: ['client', 'base'],
+  app: ['agent', 'server', 'shards', 'storage', 'config', 'base'],
   offline: ['storage', 'base'],
   cli: ['app', 'client', 'offline', 'page', 'config', 'gen', 'profile', 'base'],
 };
@@ -28,6 +29,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
 export const TYPES_ONLY: Readonly<Record<string, readonly string[]>> = {
   server: [
     'src/ingest/push.ts',
+    'src/ingest/stream/messages.ts',
     'src/query/losses.ts',
     'src/query/request.ts',
     'src/config/schema.ts',
