@@ -46,6 +46,8 @@ export interface PortOptions {
   readonly grpc: GrpcServer;
   /** Paths of HTTP/2 calls without a limit of time. */
   readonly longPaths: ReadonlySet<string>;
+  /** Ends open calls with a status that says why; called once no socket is taken any more. */
+  readonly endCalls: () => void;
   readonly listen: PortAddress;
   /** With it the port speaks TLS only. */
   readonly tls?: TlsIdentity | undefined;
@@ -62,7 +64,7 @@ export interface Port {
   readonly address: PortAddress;
   /** Uses another certificate for connections from now on. Throws `invalid_configuration`. */
   setTls(identity: TlsIdentity): void;
-  /** Refuses new sockets, lets open requests end for `graceMs`, then ends what is left. */
+  /** Refuses new sockets, ends open calls, lets what is left end for `graceMs`, then ends what is left. */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -100,6 +102,8 @@ export async function openPort(options: PortOptions): Promise<Port> {
         http.close(() => resolve());
       });
       for (const socket of undecided) socket.destroy();
+      // Before draining: that would end them as if their clients had cancelled.
+      options.endCalls();
       injector.drain(graceMs);
       let waiting = true;
       const closeIdle = (): void => {

@@ -26,13 +26,13 @@ const UNTIL_DEFAULT = 'now';
 export function pprofRoute(deps: PprofDeps): Route {
   return {
     method: 'GET',
-    async handle(_request, query) {
+    async handle(_request, query, signal) {
       const nowMs = deps.clock.nowMs();
       const startMs = parseTime(one(query, 'from') ?? FROM_DEFAULT, nowMs);
       const endMs = parseTime(one(query, 'until') ?? UNTIL_DEFAULT, nowMs);
       if (startMs > endMs) throw new TephraError('invalid_time_range', 'from is after until');
       const { profileType, selector } = parseQuery(one(query, 'query'));
-      const asked = { tenant: ANONYMOUS, selector, startMs, endMs, profileType };
+      const asked = { tenant: ANONYMOUS, selector, startMs, endMs, profileType, signal };
       const { bytes } = await deps.engine.pprof(asked);
       return {
         status: 200,

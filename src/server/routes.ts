@@ -5,7 +5,7 @@ import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { holdAnswer, type AnswerDeps, type HeldAnswer } from './answer.ts';
 import { MISSING_METHODS } from './missing-services.ts';
-import { observed, type RunDeps } from './rpc/run.ts';
+import { observed, unlessAborted, type RunDeps } from './rpc/run.ts';
 import { sendError, sendRpcError } from './send-error.ts';
 
 const gzipAsync = promisify(gzip);
@@ -23,7 +23,12 @@ export interface RouteAnswer {
 /** A plain HTTP route. */
 export interface Route {
   readonly method: 'GET' | 'POST';
-  readonly handle: (request: IncomingMessage, query: URLSearchParams) => Promise<RouteAnswer>;
+  /** The signal fires, with a TephraError as its reason, when the client leaves or the server stops. */
+  readonly handle: (
+    request: IncomingMessage,
+    query: URLSearchParams,
+    signal: AbortSignal,
+  ) => Promise<RouteAnswer>;
   /** HTTP status of an error; that of the error table unless given. */
   readonly errorStatus?: (error: TephraError) => number;
 }
@@ -55,18 +60,25 @@ export async function serveRoute(
     return;
   }
   const held = holdAnswer(response, deps);
+  const controller = new AbortController();
+  const { signal } = controller;
+  response.once('close', () => controller.abort(new TephraError('canceled', 'the client left')));
+  const end = (error: TephraError): void => controller.abort(error);
+  const forget = route.method === 'GET' ? deps.openCalls.add(end) : () => {};
   try {
     const answer = await observed(path, deps, async () => {
       const query = parseQuery(search);
       if (route.method === 'GET') await held.room();
-      return route.handle(request, query);
+      return unlessAborted(route.handle(request, query, signal), signal);
     });
+    forget();
     if (answer.contentType !== undefined) response.setHeader('content-type', answer.contentType);
     for (const [name, value] of Object.entries(answer.headers ?? {})) {
       response.setHeader(name, value);
     }
     await sendBody(request, response, answer, held);
   } catch (thrown) {
+    forget();
     const error = TephraError.from(thrown);
     if (response.headersSent) throw error;
     sendError(request, response, error, route.errorStatus?.(error) ?? error.row.http);

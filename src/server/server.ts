@@ -16,6 +16,7 @@ import { patchGrpc } from './grpc-patch.ts';
 import { headerExcess } from './h2-dispatch.ts';
 import { healthRoutes, type Troubles } from './health.ts';
 import { ingestRoute } from './ingest-route.ts';
+import { OpenCalls } from './open-calls.ts';
 import { pprofRoute } from './pprof-route.ts';
 import { openPort, type PortAddress, type PortTimes, type TlsIdentity } from './port.ts';
 import { pageRoutes, redirectToPage, type PageFiles } from './page-route.ts';
@@ -71,7 +72,10 @@ export interface RunningServer {
   setNotReady(): void;
   /** Uses another certificate from now on. Throws `invalid_configuration`. */
   setTls(identity: TlsIdentity): void;
-  /** Refuses new connections, finishes what was accepted for `graceMs`, then cuts the rest. */
+  /**
+   * Refuses new connections, ends queries and streams with UNAVAILABLE, finishes the pushes that were
+   * accepted for `graceMs`, then cuts the rest.
+   */
   stop(graceMs: number): Promise<void>;
 }
 
@@ -114,7 +118,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const readiness = new Readiness();
   const methods = rpcMethods(engine, metrics, readiness);
+  const openCalls = new OpenCalls();
   const deps = {
+    openCalls,
     clock,
     timers,
     logger,
@@ -141,6 +147,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       ...methods.filter(isStream).map(({ name }) => `/${name}`),
       ...REFLECTION_PATHS,
     ]),
+    endCalls: () => openCalls.end(),
     listen: options.listen,
     tls: options.tls,
     clock,

@@ -4,6 +4,8 @@ import type { Clock } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Metrics } from '../../base/metrics.ts';
+import { hasTinyAnswer } from '../answer-budget.ts';
+import type { OpenCalls } from '../open-calls.ts';
 import type { CallContext, Reply, RpcMethod, RpcStream } from './method.ts';
 
 /** What running a call needs besides the method. */
@@ -11,6 +13,13 @@ export interface RunDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  readonly openCalls: OpenCalls;
+}
+
+/** A call's context, and what ends the call. */
+export interface RunningCall extends CallContext {
+  /** Fires the signal with this reason. */
+  readonly end: (error: TephraError) => void;
 }
 
 /** Tenant of everything until credentials exist. */
@@ -21,42 +30,49 @@ export function callContext(
   clock: Clock,
   accept: string | null | undefined,
   signal: AbortSignal,
-): CallContext {
+): RunningCall {
   return {
     tenant: ANONYMOUS,
     arrivalMs: clock.nowMs(),
     utf8LabelNames: /;\s*allow-utf8-labelnames\s*=\s*true/i.test(accept ?? ''),
-    signal: withTephraReason(signal),
+    ...withTephraReason(signal),
   };
 }
 
 /**
  * Runs a method for any protocol: counts and times it, logs bugs, and makes every rejection a
- * TephraError. Rejects early, as `canceled` or `deadline`, when the call's signal fires; the engine
- * sees the signal too and ends its work soon after.
+ * TephraError. Rejects early, as `canceled` or `deadline`, when the call's signal fires, and as
+ * `draining` when the server stops (not a push: it is about to be acknowledged); the engine sees the
+ * signal too and ends its work soon after.
  */
 export async function runMethod(
   method: RpcMethod,
   decode: () => Message,
-  call: CallContext,
+  call: RunningCall,
   deps: RunDeps,
 ): Promise<Reply<DescMessage>> {
-  return observed(method.name, deps, () =>
-    unlessAborted(
-      Promise.resolve().then(() => method.run(decode(), call)),
-      call.signal,
-    ),
-  );
+  return observed(method.name, deps, async () => {
+    const forget = hasTinyAnswer(method.name) ? () => {} : deps.openCalls.add(call.end);
+    try {
+      return await unlessAborted(
+        Promise.resolve().then(() => method.run(decode(), call)),
+        call.signal,
+      );
+    } finally {
+      forget();
+    }
+  });
 }
 
 /** The same for a method with a stream of answers. */
 export async function* runStream(
   method: RpcStream,
   decode: () => Message,
-  call: CallContext,
+  call: RunningCall,
   deps: RunDeps,
 ): AsyncGenerator<Reply<DescMessage>> {
   const observation = observe(method.name, deps);
+  const forget = hasTinyAnswer(method.name) ? () => {} : deps.openCalls.add(call.end);
   try {
     const replies = method.run(decode(), call)[Symbol.asyncIterator]();
     try {
@@ -72,6 +88,7 @@ export async function* runStream(
   } catch (thrown) {
     throw observation.failed(thrown);
   } finally {
+    forget();
     observation.end();
   }
 }
@@ -89,12 +106,12 @@ export async function observed<T>(name: string, deps: RunDeps, work: () => Promi
 }
 
 /** A signal whose reason is a TephraError, from one of a client library. */
-function withTephraReason(signal: AbortSignal): AbortSignal {
+function withTephraReason(signal: AbortSignal): Pick<RunningCall, 'signal' | 'end'> {
   const controller = new AbortController();
   const abort = (): void => controller.abort(abortReason(signal.reason));
   if (signal.aborted) abort();
   else signal.addEventListener('abort', abort, { once: true });
-  return controller.signal;
+  return { signal: controller.signal, end: (error) => controller.abort(error) };
 }
 
 function observe(
@@ -131,7 +148,7 @@ function observe(
  * What `work` resolves to, or the signal's reason if that comes first. Not Promise.race: that would
  * keep the answer for as long as the signal lives, and so until a slow client has read a copy of it.
  */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const stop = (): void => reject(TephraError.from(signal.reason));
     if (signal.aborted) stop();
