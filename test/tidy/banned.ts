@@ -45,7 +45,11 @@ export const BANNED: readonly Ban[] = [
     instead: 'a Random argument',
     except: ['src/base/random.ts'],
   },
-  { pattern: /\bprocess\.env\b/, instead: 'an argument', except: ENTRY },
+  {
+    pattern: /\bprocess\.env\b/,
+    instead: 'an argument',
+    except: [...ENTRY, 'src/agent/index.ts'],
+  },
   { pattern: /\bprocess\.exit\b/, instead: 'process.exitCode', except: ['src/cli/'] },
   { pattern: /\binstanceof Error\b/, instead: 'isErrorLike, isErrno or TephraError.from' },
   {

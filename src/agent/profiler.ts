@@ -1,0 +1,62 @@
+import { isErrorLike } from '../base/errors.ts';
+
+/** A profile as `@datadog/pprof` gives it: pprof as objects. Indices are into `stringTable.strings`. */
+export interface PprofObject {
+  readonly sampleType: readonly { readonly type: Whole; readonly unit: Whole }[];
+  readonly sample: readonly PprofSample[];
+  /** Ids are 1, 2, … in this order. */
+  readonly location: readonly {
+    readonly id: Whole;
+    readonly line: readonly { readonly functionId: Whole; readonly line: Whole }[];
+  }[];
+  readonly function: readonly {
+    readonly id: Whole;
+    readonly name: Whole;
+    readonly filename: Whole;
+  }[];
+  readonly stringTable: { readonly strings: readonly string[] };
+  readonly period: Whole;
+}
+
+/** A sample: locations leaf first. */
+export interface PprofSample {
+  readonly locationId: readonly Whole[];
+  readonly value: readonly Whole[];
+  readonly label: readonly { readonly key: Whole; readonly str: Whole; readonly num: Whole }[];
+}
+
+/** Whole numbers of the package: BigInt only where they are large. */
+export type Whole = number | bigint;
+
+/** What the profiler is told about the samples that are taken now. */
+export type SampleContext = Readonly<Record<string, string>>;
+
+/** The part of `@datadog/pprof` that is used. */
+export interface Profiler {
+  readonly time: {
+    start(options: Readonly<Record<string, unknown>>): void;
+    stop(
+      restart: boolean,
+      labels: (of: { readonly context?: { readonly context?: object } }) => SampleContext,
+    ): PprofObject;
+    setContext(context: SampleContext): void;
+    runWithContext<R>(context: SampleContext, run: () => R): R;
+    isStarted(): boolean;
+  };
+  readonly heap: {
+    start(intervalBytes: number, stackDepth: number): void;
+    stop(): void;
+    profile(): PprofObject;
+  };
+}
+
+/** The package is optional: not installed, or without a binary for this machine. */
+export async function loadProfiler(): Promise<Profiler | string> {
+  try {
+    const loaded: unknown = await import('@datadog/pprof');
+    const { default: common, ...named } = loaded as { readonly default?: unknown };
+    return (common ?? named) as Profiler;
+  } catch (error) {
+    return isErrorLike(error) ? (error.message.split('\n')[0] ?? '') : String(error);
+  }
+}
