@@ -36,11 +36,14 @@ export const planted: Campaign = {
       }
       symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
       const missed: string[] = [];
-      sound ??= SEEKERS.filter((seeker) => !breaks(copy, seeker, []));
-      const seekers = sound;
-      for (const seeker of SEEKERS) {
-        if (!seekers.includes(seeker)) failures.push(`${seeker} is broken without a planted bug`);
+      if (sound === undefined) {
+        // Twice: on a busy machine one of them may be too late for once.
+        sound = SEEKERS.filter((seeker) => !breaks(copy, seeker, []) || !breaks(copy, seeker, []));
+        for (const seeker of SEEKERS) {
+          if (!sound.includes(seeker)) failures.push(`${seeker} is broken without a planted bug`);
+        }
       }
+      const seekers = sound;
       for (const number of seedsOf(seeds)) {
         const bug = BUGS[number - 1];
         if (bug === undefined) break;
