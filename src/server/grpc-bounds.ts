@@ -1,5 +1,4 @@
 import {
-  Metadata,
   ResponderBuilder,
   ServerInterceptingCall,
   ServerListenerBuilder,
@@ -13,7 +12,9 @@ import { hasTinyAnswer, type AnswerBudget, type AnswerHold } from './answer-budg
 import { inflateHeld, type HeldBody } from './body.ts';
 import type { Hold } from './credits.ts';
 import { CompressedMessage } from './grpc-patch.ts';
-import { errorHeaders, publicMessage, statusNumber } from './status.ts';
+import { grpcStatus } from './grpc-status.ts';
+import { boundStream, type StreamBounds } from './stream/bounds.ts';
+import { STREAM_NAME } from './stream/hub.ts';
 
 /** What bounds calls. */
 export interface BoundsDeps {
@@ -22,6 +23,7 @@ export interface BoundsDeps {
   readonly answers: AnswerBudget;
   readonly timers: Timers;
   readonly bodyBytesMax: number;
+  readonly streams: StreamBounds;
   /** From the headers to the whole message. */
   readonly requestTimeoutMs: number;
 }
@@ -32,6 +34,7 @@ export interface BoundsDeps {
  */
 export function boundCalls(deps: BoundsDeps): ServerInterceptor {
   return (method, call) => {
+    if (method.path === `/${STREAM_NAME}`) return boundStream(call, deps.streams);
     const address = call.getPeer().replace(/:\d+$/, '');
     const credits = deps.credits.of(address);
     const holds: Hold[] = [];
@@ -46,10 +49,8 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
     };
     const refuse = (thrown: unknown): void => {
       const error = TephraError.from(thrown);
-      const metadata = new Metadata();
-      for (const [name, value] of Object.entries(errorHeaders(error))) metadata.set(name, value);
       release();
-      call.sendStatus({ code: statusNumber(error), details: publicMessage(error), metadata });
+      call.sendStatus(grpcStatus(error));
     };
     const admit = async (): Promise<void> => {
       if (!hasTinyAnswer(method.path.slice(1))) {

@@ -11,6 +11,7 @@
  */
 import { createRequire } from 'node:module';
 import { TephraError } from '../base/errors.ts';
+import { areTooTiny } from './body.ts';
 import { sendLargeMessages } from './large-message.ts';
 
 /** A message that is compressed still. */
@@ -32,8 +33,9 @@ export class CompressedMessage {
 
 /** The private state of the library's decoder that is used here. */
 interface Decoder {
-  readonly maxReadMessageLength: number;
+  maxReadMessageLength: number;
   collected?: Collected | undefined;
+  bounds?: PartialBounds | undefined;
   write(data: Buffer): Buffer[];
 }
 
@@ -43,6 +45,68 @@ interface Collected {
   used: number;
   /** Bytes of frame and message, NaN until its length is known. */
   size: number;
+  /** DATA frames that it came in. */
+  frames: number;
+}
+
+/** Bytes of messages of long calls that have begun and not ended, all calls together. */
+export interface PartialBytes {
+  bytes: number;
+  readonly bytesMax: number;
+}
+
+/** What bounds the messages of one long call. */
+interface PartialBounds {
+  readonly all: PartialBytes;
+  /** Of `all.bytes`. */
+  held: number;
+}
+
+/** The bounds of one long call. */
+export interface BoundedMessages {
+  /** The message that has begun and not ended, if any: an object for each. */
+  partial(): object | undefined;
+  /** The call has ended. */
+  release(): void;
+}
+
+/**
+ * Bounds the messages of a long call, which takes no credits before a message is complete: the size of
+ * one, and what all such calls hold of messages that are not complete. What passes them ends the call
+ * with RESOURCE_EXHAUSTED. Undefined, and nothing is bounded, if the library is not the one that is known.
+ */
+export function boundMessages(
+  call: object,
+  bytesMax: number,
+  all: PartialBytes,
+): BoundedMessages | undefined {
+  const decoder = Reflect.get(call, 'decoder') as Decoder | undefined;
+  if (typeof decoder?.maxReadMessageLength !== 'number' || decoder.write !== write) {
+    return undefined;
+  }
+  decoder.maxReadMessageLength = bytesMax;
+  const bounds: PartialBounds = { all, held: 0 };
+  decoder.bounds = bounds;
+  return {
+    partial: () => decoder.collected,
+    release: () => hold(bounds, 0),
+  };
+}
+
+function hold(bounds: PartialBounds, bytes: number): void {
+  bounds.all.bytes += bytes - bounds.held;
+  bounds.held = bytes;
+}
+
+/** Throws what ends the call if it holds too much of a message that is not complete. */
+function checkPartial(bounds: PartialBounds, { bytes, used, frames }: Collected): void {
+  hold(bounds, bytes.length);
+  if (areTooTiny(frames, used)) {
+    throw new TephraError('tiny_pieces', `${frames} pieces with ${used} bytes`);
+  }
+  if (bounds.all.bytes > bounds.all.bytesMax) {
+    throw new TephraError('overloaded', 'too much of messages that are not complete is in memory');
+  }
 }
 
 const PREFIX_BYTES = 5;
@@ -83,7 +147,9 @@ function write(this: Decoder, data: Buffer): Buffer[] {
       bytes: Buffer.allocUnsafeSlow(Math.min(FIRST_BYTES, Math.max(PREFIX_BYTES, data.length))),
       used: 0,
       size: Number.NaN,
+      frames: 0,
     });
+    if (at === 0) into.frames++;
     const wanted = Number.isNaN(into.size) ? PREFIX_BYTES : into.size;
     const taken = Math.min(wanted - into.used, data.length - at);
     reserve(into, into.used + taken, wanted);
@@ -104,6 +170,10 @@ function write(this: Decoder, data: Buffer): Buffer[] {
       messages.push(into.bytes.subarray(0, into.used));
       this.collected = undefined;
     }
+  }
+  if (this.bounds !== undefined) {
+    if (this.collected !== undefined) checkPartial(this.bounds, this.collected);
+    else if (this.bounds.held > 0) hold(this.bounds, 0);
   }
   return messages;
 }

@@ -1,16 +1,15 @@
 import {
-  Metadata,
   Server,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type MethodDefinition,
+  type ServerDuplexStream,
   type ServerUnaryCall,
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import type { Message } from '@bufbuild/protobuf';
 import type { Timers } from '../base/clock.ts';
-import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { AddressCredits } from './address-credits.ts';
 import type { AnswerBudget } from './answer-budget.ts';
@@ -24,7 +23,10 @@ import { replyBytes, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type RpcMethod, type RpcStream } from './rpc/method.ts';
 import { callContext, runMethod, runStream, type RunDeps } from './rpc/run.ts';
 import { decodeMessage } from './rpc-body.ts';
-import { errorHeaders, publicMessage, statusNumber } from './status.ts';
+import type { StreamBounds } from './stream/bounds.ts';
+import type { HeldMessage, StreamCall } from './stream/session.ts';
+import { grpcMetadata, grpcStatus } from './grpc-status.ts';
+import { TephraError } from '../base/errors.ts';
 
 /** What gRPC needs to serve. */
 export interface GrpcDeps extends RunDeps {
@@ -34,6 +36,9 @@ export interface GrpcDeps extends RunDeps {
   readonly timers: Timers;
   readonly bodyBytesMax: number;
   readonly requestTimeoutMs: number;
+  /** What serves calls with streams in both directions, by name. */
+  readonly duplex: Readonly<Record<string, (call: StreamCall) => void>>;
+  readonly streams: StreamBounds;
 }
 
 /**
@@ -70,6 +75,13 @@ export function createGrpcServer(deps: GrpcDeps): Server {
         ? streamHandler(method, deps)
         : unaryHandler(method, deps);
     }
+    for (const [name, serve] of Object.entries(deps.duplex)) {
+      const [service = '', method = ''] = name.split('/');
+      if (methods[0]?.desc.parent.typeName !== service) continue;
+      definition[method] = { ...bytesMethod(`/${name}`, true), requestStream: true };
+      // The bounds hand messages on together with their credits.
+      implementation[method] = (call: ServerDuplexStream<HeldMessage, Buffer>) => serve(call);
+    }
     server.addService(definition, implementation);
   }
   addReflection(server, [...services.values()].flat());
@@ -82,9 +94,9 @@ function unaryHandler(method: RpcMethod, deps: GrpcDeps): handleUnaryCall<Buffer
       .then((reply) => {
         const message = answerOf(replyBytes(method.desc.output, reply));
         // The library hands the answer through as it is, to the repaired `sendMessage`.
-        done(null, message as Buffer, metadataOf(replyNotes(reply)));
+        done(null, message as Buffer, grpcMetadata(replyNotes(reply)));
       })
-      .catch((thrown: unknown) => done(statusOf(thrown)));
+      .catch((thrown: unknown) => done(grpcStatus(TephraError.from(thrown))));
   };
 }
 
@@ -101,7 +113,7 @@ function streamHandler(
       }
       call.end();
     };
-    serve().catch((thrown: unknown) => call.emit('error', statusOf(thrown)));
+    serve().catch((thrown: unknown) => call.emit('error', grpcStatus(TephraError.from(thrown))));
   };
 }
 
@@ -142,15 +154,6 @@ function contextOf(
   return callContext(deps.clock, accept, controller.signal);
 }
 
-function statusOf(thrown: unknown): { code: number; details: string; metadata: Metadata } {
-  const error = TephraError.from(thrown);
-  return {
-    code: statusNumber(error),
-    details: publicMessage(error),
-    metadata: metadataOf(errorHeaders(error)),
-  };
-}
-
 function bytesMethod(path: string, responseStream: boolean): MethodDefinition<Buffer, Buffer> {
   return {
     path,
@@ -172,10 +175,4 @@ function answerOf(bytes: Uint8Array): Buffer | LargeMessage {
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-}
-
-function metadataOf(fields: Record<string, string>): Metadata {
-  const metadata = new Metadata();
-  for (const [name, value] of Object.entries(fields)) metadata.set(name, value);
-  return metadata;
 }

@@ -11,6 +11,7 @@ import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { areTooTiny } from './body.ts';
 import { statusNumber } from './status.ts';
+import { STREAM_NAME } from './stream/hub.ts';
 
 /** What streams are dispatched with. */
 export interface DispatchOptions {
@@ -70,7 +71,8 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     }
     const listeners = isForGrpc ? toGrpc : toHandler;
     for (const listener of listeners) listener.call(server, stream, headers, flags, rawHeaders);
-    if (isForGrpc) refuseTinyFrames(stream);
+    // A stream of small messages has small frames; it is bounded within each message (grpc-patch.ts).
+    if (isForGrpc && headers[':path'] !== `/${STREAM_NAME}`) refuseTinyFrames(stream);
   };
   server.on('stream', dispatch as never);
   return true;

@@ -26,6 +26,8 @@ import { Readiness } from './rpc/health.ts';
 import { isStream } from './rpc/method.ts';
 import { rpcMethods } from './rpc/methods.ts';
 import { sendError } from './send-error.ts';
+import { STREAM_NAME, StreamHub } from './stream/hub.ts';
+import type { StreamCall } from './stream/session.ts';
 
 /** Longest delay that a timer of Node can have; longer ones would fire at once. */
 const TIMER_MAX_MS = 2 ** 31 - 1;
@@ -119,7 +121,22 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const readiness = new Readiness();
   const methods = rpcMethods(engine, metrics, readiness);
   const openCalls = new OpenCalls();
+  const hub = new StreamHub({
+    openCalls,
+    clock,
+    timers,
+    logger,
+    metrics,
+    engine,
+    isBusy: () => inFlight.heldBytes > inFlightBytes / 2,
+  });
   const deps = {
+    duplex: { [STREAM_NAME]: (call: StreamCall) => hub.serve(call) },
+    streams: {
+      credits,
+      partial: hub.partial,
+      watch: hub.watch.bind(hub),
+    },
     openCalls,
     clock,
     timers,
@@ -146,8 +163,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     longPaths: new Set([
       ...methods.filter(isStream).map(({ name }) => `/${name}`),
       ...REFLECTION_PATHS,
+      `/${STREAM_NAME}`,
     ]),
-    endCalls: () => openCalls.end(),
+    endCalls: () => {
+      hub.drain();
+      openCalls.end();
+    },
     listen: options.listen,
     tls: options.tls,
     clock,

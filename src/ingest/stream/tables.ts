@@ -126,7 +126,7 @@ export class StreamTables {
     const bytes = this.textEnd(this.#strings) + textBytes(sent);
     return (
       this.#strings + sent.stringAt.length <= rows.strings &&
-      this.#frames + sent.frames[0]!.length <= rows.frames &&
+      this.#frames + sent.frameCount <= rows.frames &&
       this.#stacks + sent.stackParent.length <= rows.stacks &&
       this.families.length - 1 + sent.series.length <= rows.series &&
       bytes <= this.#limits.textBytes
@@ -166,7 +166,7 @@ export class StreamTables {
 
   #addFrames(sent: AdditionsReader): void {
     const { frames, addressHigh } = sent;
-    const count = (frames[0] as { length: number }).length;
+    const count = sent.frameCount;
     for (const [i, { length }] of frames.entries()) {
       if (length === count || (length === 0 && i > 0)) continue;
       throw new FieldError(
@@ -287,8 +287,9 @@ export function streamLabels(labels: readonly Label[]): LabelSet {
 function familyOf({ labels, types }: SentSeries, ofStream: readonly Label[]): StreamFamily {
   refuseName(labels, '__name__');
   refuseName(labels, 'service_name');
-  if (types.length === 0)
+  if (types.length === 0) {
     throw new FieldError('malformed_batch', '', 'expected a type, found none');
+  }
   if (types.length > LIMITS.sampleTypesPerProfileMax) {
     throw new FieldError('sample_types_limit', '', `more than ${LIMITS.sampleTypesPerProfileMax}`);
   }

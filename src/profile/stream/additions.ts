@@ -63,6 +63,11 @@ export class AdditionsReader {
   readonly series: SentSeries[] = [];
   readonly #cursor = new Cursor(LIMITS.unknownFieldsMax);
 
+  /** Frames: `function` has a row for each. */
+  get frameCount(): number {
+    return this.frames[0]?.length ?? 0;
+  }
+
   /** Empties it: a batch without additions. */
   clear(): void {
     this.#cursor.unknown = 0;

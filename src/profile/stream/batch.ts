@@ -99,8 +99,9 @@ export class BatchReader {
     if (!(this.sequence > 0 && this.sequence < SEQUENCE_END)) {
       throw new FieldError('stream_order', 'sequence', 'expected a number from 1 to 2^48 - 1');
     }
-    if (this.epoch === 0)
+    if (this.epoch === 0) {
       throw new FieldError('stream_order', 'epoch', 'expected a number above 0');
+    }
   }
 }
 

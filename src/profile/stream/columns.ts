@@ -1,4 +1,4 @@
-import { Cursor, failWire } from '../pprof/wire.ts';
+import { type Cursor, failWire } from '../pprof/wire.ts';
 
 /** A growing column of whole numbers below 2^32; used again for every message. */
 export class IntColumn {

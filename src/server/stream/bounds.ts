@@ -1,0 +1,81 @@
+import {
+  ResponderBuilder,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+  type ServerInterceptingCallInterface,
+} from '@grpc/grpc-js';
+import { TephraError } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import type { AddressCredits } from '../address-credits.ts';
+import { inflateHeld } from '../body.ts';
+import { boundMessages, CompressedMessage, type PartialBytes } from '../grpc-patch.ts';
+import { grpcStatus } from '../grpc-status.ts';
+import type { HeldMessage } from './session.ts';
+
+/** What bounds messages of streams. */
+export interface StreamBounds {
+  readonly credits: AddressCredits;
+  readonly partial: PartialBytes;
+  /** Looks for calls whose message does not come to its end. */
+  watch(partial: () => object | undefined, end: (error: TephraError) => void): () => void;
+}
+
+/**
+ * Bounds a stream: each message holds credits from the moment that it is complete until what is in it is
+ * settled, and the next one is read when they were got. A call without a message holds none.
+ */
+export function boundStream(
+  call: ServerInterceptingCallInterface,
+  deps: StreamBounds,
+): ServerInterceptingCall {
+  const address = call.getPeer().replace(/:\d+$/, '');
+  const credits = deps.credits.of(address);
+  let over = false;
+  const bounded = boundMessages(call, LIMITS.streamMessageBytesMax, deps.partial);
+  const refuse = (thrown: unknown): void => {
+    if (over) return;
+    release();
+    call.sendStatus(grpcStatus(TephraError.from(thrown)));
+  };
+  const unwatch = deps.watch(() => bounded?.partial(), refuse);
+  const release = (): void => {
+    over = true;
+    unwatch();
+    bounded?.release();
+  };
+  const held = async (message: Buffer | CompressedMessage): Promise<HeldMessage> => {
+    const size = message.byteLength;
+    if (size > LIMITS.streamMessageBytesMax) {
+      const text = `${size} bytes; ${LIMITS.streamMessageBytesMax} are allowed`;
+      throw new TephraError('body_size_limit', text);
+    }
+    const hold = await credits.acquire(size);
+    if (!(message instanceof CompressedMessage)) return { bytes: message, hold };
+    const { bytes, encoding } = message;
+    if (encoding !== 'gzip' && encoding !== 'deflate') {
+      hold.release();
+      const found = JSON.stringify(encoding.slice(0, 32));
+      throw new TephraError('unsupported_encoding', `${found}; gzip and deflate are read`);
+    }
+    return inflateHeld({ bytes, hold, credits }, encoding, LIMITS.streamMessageBytesMax);
+  };
+  const listener = new ServerListenerBuilder()
+    .withOnReceiveMessage((message: Buffer | CompressedMessage, next) => {
+      held(message)
+        .then((one) => {
+          if (over) one.hold.release();
+          else next(one);
+        })
+        .catch(refuse);
+    })
+    .withOnCancel(release)
+    .build();
+  const responder = new ResponderBuilder()
+    .withStart((next) => next(listener))
+    .withSendStatus((status, next) => {
+      release();
+      next(status);
+    })
+    .build();
+  return new ServerInterceptingCall(call, responder);
+}
