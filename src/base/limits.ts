@@ -212,6 +212,8 @@ export const LIMITS = {
   streamRefusalsMax: 64,
   /** Bytes of messages that have begun and not ended, all streams together. */
   streamPartialBytes: 64 * MIB,
+  /** Bytes of fragments that one query reads for single profiles, spans and traces, per worker. */
+  rawQueryBytes: 512 * MIB,
   queryReadRepeatsMax: 3,
   /** Queries that run at once; the others wait. */
   queriesAtOnce: 4,

@@ -389,7 +389,7 @@ export class ShardHost implements ShardHostApi {
       pause: createPause(clock, timers, () => {
         if (signal?.aborted === true) throw TephraError.from(signal.reason);
       }),
-      budget: new QueryBudget(limits.queryBytes),
+      budget: new QueryBudget(limits.queryBytes, limits.rawQueryBytes),
       losses: new Losses(),
     };
   }

@@ -30,7 +30,8 @@ async function codeOf(work: Promise<unknown>): Promise<Code | undefined> {
 
 /** The signal that the first query got. */
 function signalOf({ engine }: Fixture): AbortSignal {
-  return (engine.calls[0]?.args[0] as { signal: AbortSignal }).signal;
+  const [request] = engine.calls[0]?.args ?? [];
+  return (request as { signal: AbortSignal }).signal;
 }
 
 /** Resolves when the engine was asked `count` times. */

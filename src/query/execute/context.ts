@@ -19,11 +19,28 @@ export interface QueryContext {
 /** Counts what a query reads, and refuses it when that passes its share. */
 export class QueryBudget {
   readonly #bytesMax: number;
+  readonly #rawBytesMax: number;
   blocksRead = 0;
   bytesRead = 0;
+  rawBytesRead = 0;
 
-  constructor(bytesMax: number) {
+  constructor(bytesMax: number, rawBytesMax: number) {
     this.#bytesMax = bytesMax;
+    this.#rawBytesMax = rawBytesMax;
+  }
+
+  /**
+   * Counts a fragment that is read: single profiles, spans and traces are looked for in each, and those in
+   * the cache cost nothing. Throws `query_limit`.
+   */
+  spendRaw(bytes: number): void {
+    this.rawBytesRead += bytes;
+    if (this.rawBytesRead > this.#rawBytesMax) {
+      throw new TephraError(
+        'query_limit',
+        `single profiles, spans or traces would be looked for in more than ${this.#rawBytesMax} bytes of fragments; narrow the time range, or name the service in the selector`,
+      );
+    }
   }
 
   /** Counts a section that takes part. Throws `query_limit`. */

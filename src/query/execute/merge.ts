@@ -51,7 +51,7 @@ export async function mergeSums(context: QueryContext, request: MergeRequest): P
   const wanted: Wanted = { ...request, matchers: parseSelector(request.selector) };
   const merge = new Merge(context, wanted, request);
   for (const state of context.shards) {
-    for (const dayMs of daysOf(wanted.startMs, wanted.endMs)) {
+    for (const dayMs of await daysOf(state, wanted)) {
       for (const day of await readDay(context, state, dayMs, wanted)) await merge.add(day);
       await context.pause.here();
     }
@@ -198,7 +198,7 @@ class Merge {
   ): Promise<void> {
     for (const { offsetMs, ref } of readMinutePushes(block, minute)) {
       if (!this.#isInRange(minuteMs + offsetMs)) continue;
-      const raw = await this.#context.raw.read(day, ref);
+      const raw = await this.#context.raw.read(day, ref, this.#context.budget);
       if (raw === undefined) this.#notes.unreadProfiles++;
       else this.#addPush(raw, typesAt(raw, types));
       await this.#context.pause.here();
@@ -215,7 +215,7 @@ class Merge {
     const { pushes, lostMinutes } = saveFamily(block, family, day.dayMs, this.#wanted);
     this.#notes.lostMinutes += lostMinutes;
     for (const push of pushes) {
-      const raw = await this.#context.raw.read(day, push.ref);
+      const raw = await this.#context.raw.read(day, push.ref, this.#context.budget);
       if (raw !== undefined && isSame(raw.push, push)) {
         this.#addPush(raw, typesAt(raw, types));
       } else if (this.#ids !== undefined) {
@@ -267,7 +267,7 @@ class Merge {
   async #readRaw(day: ServiceDay, inside: readonly PushEntry[]): Promise<RawPush[] | undefined> {
     const found: RawPush[] = [];
     for (const { ref } of inside) {
-      const push = await this.#context.raw.read(day, ref);
+      const push = await this.#context.raw.read(day, ref, this.#context.budget);
       if (push === undefined) return undefined;
       found.push(push);
     }

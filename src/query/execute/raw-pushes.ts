@@ -30,6 +30,12 @@ export interface RawScope {
   readonly canonical: Canonical;
 }
 
+/** Counts what a query reads from the raw tier. */
+export interface RawBudget {
+  /** Throws `query_limit`. */
+  spendRaw(bytes: number): void;
+}
+
 /** Dictionaries of ended epochs that are kept. */
 const EPOCHS_KEPT = 16;
 
@@ -53,11 +59,18 @@ export class RawPushes {
   readonly #fragments = new Map<string, StoredFragment>();
   #fragmentBytes = 0;
 
-  /** The push, or undefined where its fragment is gone or damaged. */
-  async read(scope: RawScope, ref: PushRef): Promise<RawPush | undefined> {
+  /**
+   * The push, or undefined where its fragment is gone or damaged. What is read from the store is counted to
+   * `budget`. Throws `query_limit` when that is used up.
+   */
+  async read(scope: RawScope, ref: PushRef, budget: RawBudget): Promise<RawPush | undefined> {
     const { state } = scope;
     try {
-      const fragment = await this.#fragment(state, fragmentKey({ ...ref, shard: state.shard }));
+      const fragment = await this.#fragment(
+        state,
+        fragmentKey({ ...ref, shard: state.shard }),
+        budget,
+      );
       if (fragment === undefined) return undefined;
       const { bytes, view, sections } = fragment;
       const place = view.sections.findIndex((candidate) => isOf(candidate, scope));
@@ -68,7 +81,7 @@ export class RawPushes {
       if (push === undefined) return undefined;
       const dictionary = ref.canonical
         ? scope.canonical.dictionary
-        : await this.#epoch(scope, view, entry);
+        : await this.#epoch(scope, view, entry, budget);
       return dictionary === undefined ? undefined : { push, bytes, dictionary };
     } catch (thrown) {
       const error = TephraError.from(thrown);
@@ -77,11 +90,16 @@ export class RawPushes {
     }
   }
 
-  async #fragment(state: ShardState, key: string): Promise<StoredFragment | undefined> {
+  async #fragment(
+    state: ShardState,
+    key: string,
+    budget: RawBudget,
+  ): Promise<StoredFragment | undefined> {
     const known = this.#fragments.get(key);
     if (known !== undefined) return known;
     const bytes = await getUnlessDamaged(state, key);
     if (bytes === null) return undefined;
+    budget.spendRaw(bytes.byteLength);
     const fragment = { bytes, view: decodeFragment(bytes), sections: [] };
     this.#fragments.set(key, fragment);
     this.#fragmentBytes += bytes.byteLength;
@@ -97,13 +115,14 @@ export class RawPushes {
     scope: RawScope,
     fragment: FragmentView,
     entry: SectionEntry,
+    budget: RawBudget,
   ): Promise<Dictionary | undefined> {
     const { state } = scope;
     const name = `${state.shard}/${fragment.incarnation}/${entry.epoch}/${scope.dayMs}/${scope.tenant.length}/${scope.tenant}/${scope.service}`;
     const known = this.#epochs.get(name);
     if (known !== undefined && isAtLeast(known, entry)) return known;
     const dictionary = scope.canonical.dictionary.copy(entry.seed);
-    for (const { section, bytes } of await this.#sectionsOf(scope, fragment, entry)) {
+    for (const { section, bytes } of await this.#sectionsOf(scope, fragment, entry, budget)) {
       // A slice between is missing: names of what it held cannot be told any more.
       if (!lengthsEqual(dictionary.lengths, section.from)) return undefined;
       dictionary.append(decodeSection(bytes, section).slice, section.from, section.to);
@@ -122,6 +141,7 @@ export class RawPushes {
     { state, ...scope }: RawScope,
     { incarnation, arrivalHourMs }: FragmentView,
     { epoch }: SectionEntry,
+    budget: RawBudget,
   ): Promise<{ readonly section: SectionEntry; readonly bytes: Uint8Array }[]> {
     const found: { seq: number; section: SectionEntry; bytes: Uint8Array }[] = [];
     const volumeMs = floorTo(arrivalHourMs, RAW_VOLUME_MS);
@@ -130,6 +150,7 @@ export class RawPushes {
       for (const { key } of await state.store.list(prefix)) {
         const bytes = await getUnlessDamaged(state, key);
         if (bytes === null) continue;
+        budget.spendRaw(bytes.byteLength);
         const { seq, sections } = decodeFragment(bytes);
         for (const section of sections) {
           if (section.epoch === epoch && isOf(section, scope)) found.push({ seq, section, bytes });

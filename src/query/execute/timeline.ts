@@ -83,7 +83,7 @@ class Timeline {
 
   async read(): Promise<void> {
     for (const state of this.#context.shards) {
-      for (const dayMs of daysOf(this.#wanted.startMs, this.#wanted.endMs)) {
+      for (const dayMs of await daysOf(state, this.#wanted)) {
         for (const day of await readDay(this.#context, state, dayMs, this.#wanted)) {
           await this.#addDay(day);
         }
@@ -170,7 +170,7 @@ class Timeline {
     types: readonly TypeOf[],
   ): Promise<void> {
     if (stepAt(this.#steps, timeMs) < 0) return;
-    const raw = await this.#context.raw.read(day, ref);
+    const raw = await this.#context.raw.read(day, ref, this.#context.budget);
     if (raw === undefined) {
       this.#notes.unreadProfiles++;
       return;
@@ -206,7 +206,7 @@ class Timeline {
       const total = push.totals[t] ?? 0n;
       this.#add(dictionary, series, timeMs, total, 1);
       this.#offer(dictionary, { series, total }, timeMs, async () => {
-        const raw = await this.#context.raw.read(day, push.ref);
+        const raw = await this.#context.raw.read(day, push.ref, this.#context.budget);
         return raw?.push;
       });
     }
@@ -242,7 +242,7 @@ class Timeline {
     for (const { offsetMs, ref } of pushes) {
       const timeMs = minuteMs + offsetMs;
       if (stepAt(this.#steps, timeMs) < 0) continue;
-      const raw = await this.#context.raw.read(day, ref);
+      const raw = await this.#context.raw.read(day, ref, this.#context.budget);
       if (raw === undefined) {
         // Its pushes cannot be told apart any more: all of it goes to the step of the first.
         this.#notes.wholeMinutes++;

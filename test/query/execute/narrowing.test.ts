@@ -225,3 +225,18 @@ describe('a merge narrowed by call site, profiles, spans and traces', () => {
     expect(all.exactness).toMatchObject({ exact: true, profiles: 24n });
   });
 });
+
+test('ids are looked for in so many bytes of fragments, and no more', async () => {
+  const small = await new QueryBench({ rawQueryBytes: 1_000 }).open();
+  await small.push(...pushes);
+  await small.absorb();
+  await small.open();
+  const asked = { ...WHOLE, ...NOTHING, profileIds: [pushes[0]?.id ?? ''] };
+  await expect(small.call(method.selectMergeStacktraces, request(asked))).rejects.toMatchObject({
+    reason: 'query_limit',
+    detail: expect.stringContaining('narrow the time range, or name the service') as unknown,
+  });
+  // Whole minutes do not read fragments.
+  await small.call(method.selectMergeStacktraces, request({ ...WHOLE, ...NOTHING }));
+  await small.engine.stop();
+});
