@@ -11,7 +11,7 @@ import { seededRandom } from '../dist/base/random.js';
 import { encodeDiff } from '../dist/query/encode/diff.js';
 import { encodeFlameGraph } from '../dist/query/encode/flame-graph.js';
 import { joinNameTrees } from '../dist/query/tree/join.js';
-import { nameTreeOf } from '../dist/query/tree/name-tree-of.js';
+import { nameTreeOf, sidedTreeOf } from '../dist/query/tree/name-tree-of.js';
 import { pruneTree } from '../dist/query/tree/prune.js';
 import { formatMeasure, measure } from './measure.mjs';
 
@@ -60,7 +60,8 @@ const source = randomSource(1);
 const sums = randomSums(2);
 const wide = { lo: sums.lo, hi: Float64Array.from(sums.lo, () => 1) };
 const tree = nameTreeOf(source, sums);
-const other = nameTreeOf(source, randomSums(3));
+const otherSums = randomSums(3);
+const other = nameTreeOf(source, otherSums);
 console.log(`${STACKS} stacks, ${tree.parent.length} nodes, ${tree.names.length} names`);
 
 const prune = (one) => pruneTree({ ...one, sides: [one.self], totals: [one.total] }, MAX_NODES);
@@ -80,7 +81,11 @@ const others = [
   measure('  encode with prune', () => encodeFlameGraph(tree, MAX_NODES), options),
   measure('in two lanes', () => encodeFlameGraph(nameTreeOf(source, wide), MAX_NODES), options),
   measure('join of two trees', () => joinNameTrees([tree, other]), options),
-  measure('diff of two trees', () => encodeDiff(tree, other, MAX_NODES), options),
+  measure(
+    'diff of two sides',
+    () => encodeDiff(sidedTreeOf(source, [sums, otherSums]), MAX_NODES),
+    options,
+  ),
 ];
 for (const result of [pruned, encoded, ...others]) console.log(formatMeasure(result));
 console.log(`answer: ${encodeFlameGraph(tree, MAX_NODES).bytes.byteLength} bytes`);

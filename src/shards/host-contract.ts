@@ -23,7 +23,7 @@ import type { CostRequest } from '../query/execute/cost.ts';
 import type { InstantCounts } from '../query/execute/instants.ts';
 import type { SeriesPart } from '../query/series/part.ts';
 import type { FrameTree } from '../query/tree/frame-tree.ts';
-import type { NameTree } from '../query/tree/name-tree.ts';
+import type { NameTree, SidedTree } from '../query/tree/name-tree.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
 
 /** All limits with their values in force; see src/base/limits.ts for units and reasons. */
@@ -49,7 +49,7 @@ export interface ShardHostOptions {
  * The code that owns some shards: decodes, commits, absorbs, merges, encodes. It runs in a worker
  * thread or inline. Arguments and results are plain data; every method rejects with a TephraError.
  *
- * What `mergeNames`, `mergeFrames` and the `finish…` methods return is given away: the host keeps no
+ * What the `merge…` methods and the `finish…` methods return is given away: the host keeps no
  * reference to it. What the `finish…` methods receive is theirs to change.
  */
 export interface ShardHostApi {
@@ -69,6 +69,8 @@ export interface ShardHostApi {
   seriesParts(shards: readonly number[], request: SeriesRequest): Promise<SeriesPart>;
   /** The merged tree by function names. */
   mergeNames(shards: readonly number[], request: MergeRequest): Promise<NamePart>;
+  /** Both sides of a diff as one tree by function names. */
+  mergeSides(shards: readonly number[], sides: readonly MergeRequest[]): Promise<SidedPart>;
   /** The merged tree by full frames. */
   mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart>;
   /** Joins and encodes a `querier.v1.SelectMergeStacktracesResponse`. */
@@ -86,11 +88,7 @@ export interface ShardHostApi {
   /** What a query would have to read. */
   queryCost(shards: readonly number[], request: CostRequest): Promise<QueryCost>;
   /** Joins and encodes a `querier.v1.DiffResponse`. */
-  finishDiff(
-    left: readonly NamePart[],
-    right: readonly NamePart[],
-    maxNodes: number,
-  ): Promise<EncodedAnswer>;
+  finishDiff(parts: readonly SidedPart[], maxNodes: number): Promise<EncodedAnswer>;
   /** Joins and encodes a `google.v1.Profile`. */
   finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer>;
   /** Runs the jobs of its shards that are due. */
@@ -114,6 +112,13 @@ export interface NamePart {
   readonly instants?: InstantCounts | undefined;
 }
 
+/** One host's part of a diff. */
+export interface SidedPart {
+  readonly tree: SidedTree;
+  /** Of both sides together. */
+  readonly notes: QueryNotes;
+}
+
 /** A joined tree that is read in chunks. */
 export interface OpenNodes {
   readonly id: number;
@@ -133,6 +138,7 @@ export interface FramePart {
 /** Methods whose results a host gives away. */
 export const GIVEN_RESULTS = [
   'mergeNames',
+  'mergeSides',
   'mergeFrames',
   'finishFlameGraph',
   'finishTree',

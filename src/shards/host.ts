@@ -52,17 +52,20 @@ import type {
 import type { SeriesPart } from '../query/series/part.ts';
 import { frameTreeOf, joinFrameTrees } from '../query/tree/join-frames.ts';
 import { shapeForGoPgo } from '../query/tree/go-pgo.ts';
-import type { NameTree } from '../query/tree/name-tree.ts';
-import { joinNameTrees } from '../query/tree/join.ts';
-import { nameTreeOf } from '../query/tree/name-tree-of.ts';
+import type { NameTree, SidedTree } from '../query/tree/name-tree.ts';
+import { asSide, joinNameTrees, joinSidedTrees } from '../query/tree/join.ts';
+import { type Lanes, NO_LANES } from '../query/tree/lanes.ts';
+import { nameTreeOf, sidedTreeOf } from '../query/tree/name-tree-of.ts';
 import {
   damagedFrameTree,
   damagedNameTree,
   weighFrames,
   weighNames,
+  weighSides,
 } from '../query/tree/weights.ts';
 import type { TreeWeights } from '../query/tree/weights.ts';
 import { BlockCache } from '../storage/block/cache.ts';
+import type { Dictionary } from '../storage/dictionary/dictionary.ts';
 import { recoverShard } from '../storage/shard/recover.ts';
 import { ShardState } from '../storage/shard/shard-state.ts';
 import type {
@@ -71,6 +74,7 @@ import type {
   OpenNodes,
   ShardHostApi,
   ShardHostOptions,
+  SidedPart,
 } from './host-contract.ts';
 
 interface OwnedShard {
@@ -216,6 +220,27 @@ export class ShardHost implements ShardHostApi {
     return { tree: joinNameTrees(trees), notes: merged.notes, instants: merged.instants };
   }
 
+  async mergeSides(shards: readonly number[], sides: readonly MergeRequest[]): Promise<SidedPart> {
+    const sums = new Map<Dictionary, Lanes[]>();
+    const trees: SidedTree[] = [];
+    let notes = NO_NOTES;
+    for (const [i, request] of sides.entries()) {
+      const merged = await mergeSums(this.#context(shards, request.signal), request);
+      notes = addNotes(notes, merged.notes);
+      for (const part of merged.parts) {
+        const { dictionary } = part;
+        const lanes = sums.get(dictionary) ?? sides.map(() => NO_LANES);
+        lanes[i] = keepBelow(dictionary, part.sums.finish(), request.callSite);
+        sums.set(dictionary, lanes);
+      }
+      if (showsDamage(merged.damagedValue, request)) {
+        trees.push(asSide(damagedNameTree(merged.damagedValue), i, sides.length));
+      }
+    }
+    for (const [dictionary, lanes] of sums) trees.push(sidedTreeOf(dictionary, lanes));
+    return { tree: joinSidedTrees(trees, sides.length), notes };
+  }
+
   async mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart> {
     const merged = await mergeSums(this.#context(shards, request.signal), request);
     const live = frameTreeOf(
@@ -278,15 +303,14 @@ export class ShardHost implements ShardHostApi {
     return queryCost(this.#context(shards, request.signal), request);
   }
 
-  async finishDiff(
-    left: readonly NamePart[],
-    right: readonly NamePart[],
-    maxNodes: number,
-  ): Promise<EncodedAnswer> {
-    const sides = [joined(left), joined(right)] as const;
-    const encoded = encodeDiff(sides[0].tree, sides[1].tree, maxNodes);
-    const weights = sides.map((side) => side.weights);
-    return { bytes: encoded.bytes, notes: notesOf([...left, ...right], weights, encoded) };
+  async finishDiff(parts: readonly SidedPart[], maxNodes: number): Promise<EncodedAnswer> {
+    const joint = joinSidedTrees(
+      parts.map(({ tree }) => tree),
+      2,
+    );
+    const { tree, weights } = weighSides(joint);
+    const encoded = encodeDiff(tree, maxNodes);
+    return { bytes: encoded.bytes, notes: notesOf(parts, weights, encoded) };
   }
 
   async finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer> {
@@ -397,7 +421,7 @@ export class ShardHost implements ShardHostApi {
 
 /** The notes of all parts with what the joined trees tell. */
 function notesOf(
-  parts: readonly (NamePart | FramePart)[],
+  parts: readonly Pick<NamePart, 'notes' | 'instants'>[],
   weights: readonly TreeWeights[],
   encoded: Pick<EncodedTree, 'saturated' | 'foldedValue'>,
 ): QueryNotes {

@@ -276,11 +276,12 @@ export class ShardedEngine implements Engine {
           `left is ${left.profileType}, right is ${right.profileType}`,
         );
       }
-      const [leftParts, rightParts] = await Promise.all([
-        this.#mergeNames({ ...left, signal }),
-        this.#mergeNames({ ...right, signal }),
-      ]);
-      return this.#finisher().finishDiff(leftParts, rightParts, this.#maxNodes(left));
+      const sides = [left, right].map((side) => ({ ...side, signal }));
+      const selectors = sides.map(({ selector }) => selector);
+      const parts = await this.#spread(left.tenant, selectors, (api, shards) =>
+        api.mergeSides(shards, sides),
+      );
+      return this.#finisher().finishDiff(parts, this.#maxNodes(left));
     });
   }
 

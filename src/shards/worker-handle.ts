@@ -62,6 +62,7 @@ class WorkerHandle implements HostHandle {
       labelRows: call((api) => api.labelRows),
       seriesParts: call((api) => api.seriesParts),
       mergeNames: call((api) => api.mergeNames),
+      mergeSides: call((api) => api.mergeSides),
       mergeFrames: call((api) => api.mergeFrames),
       finishFlameGraph: call((api) => api.finishFlameGraph),
       finishTree: call((api) => api.finishTree),

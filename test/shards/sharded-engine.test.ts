@@ -35,6 +35,7 @@ function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}):
     labelRows: (shards) => say(`labels ${shards.join()}`, { rows: [], losses: NOTES }),
     seriesParts: (shards) => say(`series ${shards.join()}`, { groups: [] }),
     mergeNames: (shards) => say(`names ${shards.join()}`, { tree: {} as never, notes: NOTES }),
+    mergeSides: (shards) => say(`sides ${shards.join()}`, { tree: {} as never, notes: NOTES }),
     mergeFrames: (shards) => say(`frames ${shards.join()}`, { tree: {} as never, notes: NOTES }),
     finishFlameGraph: (parts, maxNodes) => say(`graph of ${parts.length}, ${maxNodes}`, answer),
     finishTree: (parts, form) => say(`${form.kind} of ${parts.length}`, answer),
@@ -44,7 +45,7 @@ function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}):
     profileStats: (shards) =>
       say(`stats ${shards.join()}`, { hasProfiles: true, oldestMs: 1, newestMs: 2 }),
     queryCost: (shards) => say(`cost ${shards.join()}`, joinCosts([])),
-    finishDiff: (left, right) => say(`diff of ${left.length} and ${right.length}`, answer),
+    finishDiff: (parts) => say(`diff of ${parts.length}`, answer),
     finishPprof: (parts) => say(`pprof of ${parts.length}`, answer),
     releaseVolumes: (volumes) => say(`release ${volumes.join()}`, []),
     runJobs: (nowMs) => say(`jobs ${nowMs}`, undefined),

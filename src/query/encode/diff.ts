@@ -1,6 +1,5 @@
-import { alignNameTrees, sumMapped } from '../tree/join.ts';
 import { addWide, createWide, type WideLanes } from '../tree/lanes.ts';
-import type { NameTree } from '../tree/name-tree.ts';
+import type { SidedTree } from '../tree/name-tree.ts';
 import { pruneTree } from '../tree/prune.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
 import { nameOrder } from './name-order.ts';
@@ -15,16 +14,11 @@ const LEFT_TICKS = 5;
 const RIGHT_TICKS = 6;
 
 /**
- * Aligns two trees by name at each parent, prunes them together to `maxNodes` (a node counts with
- * its larger side) and writes a `querier.v1.DiffResponse`. A node of one side only is zero on the
- * other.
+ * Prunes a tree of two sides to `maxNodes` (a node counts with its larger side) and writes a
+ * `querier.v1.DiffResponse`. A node of one side only is zero on the other.
  */
-export function encodeDiff(left: NameTree, right: NameTree, maxNodes: number): EncodedTree {
-  const { names: texts, parent, name, maps } = alignNameTrees([left, right]);
-  const sides = [left, right].map(({ self }, i) =>
-    sumMapped([self], [maps[i] as Uint32Array], parent.length),
-  );
-  const pruned = pruneTree({ names: texts, parent, name, sides }, maxNodes);
+export function encodeDiff(tree: SidedTree, maxNodes: number): EncodedTree {
+  const pruned = pruneTree(tree, maxNodes);
   const totals = pruned.sides.map(({ total }) => total) as [WideLanes, WideLanes];
   const { names, indexOf } = nameOrder(pruned);
   const writer = new ProtoWriter();

@@ -1,9 +1,12 @@
 import { addWide, createWide, type Lanes, needsWide, toWide } from './lanes.ts';
-import { emptyNameTree, type NameTree, ROOT_NAME } from './name-tree.ts';
+import { emptyNameTree, type NameTree, ROOT_NAME, type SidedTree } from './name-tree.ts';
 import { ChildTable } from './child-table.ts';
 
+/** Nodes and their names. */
+type Shape = Pick<SidedTree, 'names' | 'parent' | 'name'>;
+
 /** Several trees laid over each other: nodes with the same path of names are one. */
-export interface AlignedTrees {
+interface AlignedTrees {
   readonly names: readonly string[];
   readonly parent: Int32Array;
   readonly name: Uint32Array;
@@ -15,22 +18,46 @@ export interface AlignedTrees {
 export function joinNameTrees(trees: readonly NameTree[]): NameTree {
   const [first] = trees;
   if (first === undefined) return emptyNameTree();
-  return trees.length === 1 ? first : addUp(trees);
+  if (trees.length === 1) return first;
+  const sided = trees.map((tree) => asSide(tree, 0, 1));
+  const { names, parent, name, sides } = joinSidedTrees(sided, 1);
+  return { names, parent, name, self: sides[0] as Lanes };
+}
+
+/**
+ * Adds up trees of `sideCount` sides each by name content; equal names under one parent become one
+ * node. No tree gives an empty one, a single tree is returned as it is.
+ */
+export function joinSidedTrees(trees: readonly SidedTree[], sideCount: number): SidedTree {
+  const [first] = trees;
+  if (first !== undefined && trees.length === 1) return first;
+  return addUp(trees, sideCount);
 }
 
 /** The tree with equal names under one parent made one node. */
-export function foldEqualNames(tree: NameTree): NameTree {
-  return addUp([tree]);
+export function foldEqualNames(tree: SidedTree): SidedTree {
+  return addUp([tree], tree.sides.length);
 }
 
-function addUp(trees: readonly NameTree[]): NameTree {
-  const { names, parent, name, maps } = alignNameTrees(trees);
-  const parts = trees.map(({ self }) => self);
-  return { names, parent, name, self: sumMapped(parts, maps, parent.length) };
+/** A tree as side number `side` of a tree that is empty on its other sides. */
+export function asSide(tree: NameTree, side: number, sideCount: number): SidedTree {
+  const { names, parent, name, self } = tree;
+  const none = { lo: new Float64Array(self.lo.length), hi: undefined };
+  const sides = Array.from({ length: sideCount }, (_, i) => (i === side ? self : none));
+  return { names, parent, name, sides };
+}
+
+function addUp(trees: readonly SidedTree[], sideCount: number): SidedTree {
+  const { names, parent, name, maps } = alignTrees(trees);
+  const sides = Array.from({ length: sideCount }, (_, side) => {
+    const parts = trees.map((tree) => tree.sides[side] as Lanes);
+    return sumMapped(parts, maps, parent.length);
+  });
+  return { names, parent, name, sides };
 }
 
 /** Lays trees over each other by name content, without adding anything up. */
-export function alignNameTrees(trees: readonly NameTree[]): AlignedTrees {
+function alignTrees(trees: readonly Shape[]): AlignedTrees {
   const names = [ROOT_NAME];
   const nameIndex = new Map([[ROOT_NAME, 0]]);
   const nodes = new ChildTable(Math.max(0, ...trees.map(({ parent }) => parent.length)));

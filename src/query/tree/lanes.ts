@@ -8,6 +8,9 @@ export interface WideLanes {
   readonly hi: Float64Array;
 }
 
+/** Values of nothing. */
+export const NO_LANES: Lanes = { lo: new Float64Array(0), hi: undefined };
+
 /** Weight of one in the high lane. */
 export const TWO_32 = 0x1_0000_0000;
 

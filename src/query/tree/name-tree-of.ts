@@ -1,7 +1,7 @@
 import { SIDE_NAMES } from '../../storage/dictionary/name-tree.ts';
 import { foldEqualNames } from './join.ts';
 import { addWide, createWide, isSet, type Lanes, needsWide, toWide, totalsOf } from './lanes.ts';
-import { type NameTree, ROOT_NAME } from './name-tree.ts';
+import { type NameTree, ROOT_NAME, type SidedTree } from './name-tree.ts';
 
 /** What a dictionary knows of function names: see `Dictionary` in src/storage/dictionary. */
 export interface NameSource {
@@ -18,14 +18,20 @@ export interface NameSource {
 
 /** The tree of one dictionary's stack sums; only nodes with weight in or under them. */
 export function nameTreeOf(source: NameSource, sums: Lanes): NameTree {
+  const { names, parent, name, sides, totals } = sidedTreeOf(source, [sums]);
+  return { names, parent, name, self: sides[0] as Lanes, total: totals?.[0] };
+}
+
+/** The same of several sums: a node is there if it has weight on one side. */
+export function sidedTreeOf(source: NameSource, sums: readonly Lanes[]): SidedTree {
   const { count, parent, name, ofStack } = source.nameTree();
   // With the root in front, node i of the dictionary is i + 1.
   const parents = new Int32Array(count + 1);
   for (let i = 0; i < count; i++) parents[i + 1] = (parent[i] as number) + 1;
   parents[0] = -1;
-  const self = scatter(sums, ofStack, count + 1);
-  const whole = { parent: parents, name, self, total: totalsOf(parents, self) };
-  return named(source, dropWeightless(whole));
+  const sides = sums.map((side) => scatter(side, ofStack, count + 1));
+  const totals = sides.map((side) => totalsOf(parents, side));
+  return named(source, dropWeightless({ parent: parents, name, sides, totals }));
 }
 
 /** A tree whose names are ids of the dictionary, without one for the root. */
@@ -33,8 +39,8 @@ interface Unnamed {
   readonly parent: Int32Array;
   /** Name id of node i + 1. */
   readonly name: Uint32Array;
-  readonly self: Lanes;
-  readonly total: Lanes;
+  readonly sides: readonly Lanes[];
+  readonly totals: readonly Lanes[];
 }
 
 /** Own values of the nodes; the sums of stacks that end in one node are added up. */
@@ -62,9 +68,8 @@ function scatter(sums: Lanes, ofStack: Uint32Array, count: number): Lanes {
 }
 
 function dropWeightless(tree: Unnamed): Unnamed {
-  const { parent, total } = tree;
-  let kept = 1;
-  for (let i = 1; i < parent.length; i++) if (isSet(total, i)) kept++;
+  const { parent } = tree;
+  const { weighty, kept } = nodesWithWeight(tree);
   if (kept === parent.length) return tree;
   const idOf = new Uint32Array(parent.length);
   const nodeOf = new Uint32Array(kept);
@@ -73,7 +78,7 @@ function dropWeightless(tree: Unnamed): Unnamed {
   parents[0] = -1;
   let next = 1;
   for (let i = 1; i < parent.length; i++) {
-    if (!isSet(total, i)) continue;
+    if (weighty[i] === 0) continue;
     parents[next] = idOf[parent[i] as number] as number;
     names[next - 1] = tree.name[i - 1] as number;
     nodeOf[next] = i;
@@ -83,7 +88,29 @@ function dropWeightless(tree: Unnamed): Unnamed {
     lo: gatherLane(lo, nodeOf),
     hi: hi === undefined ? undefined : gatherLane(hi, nodeOf),
   });
-  return { parent: parents, name: names, self: gather(tree.self), total: gather(total) };
+  return {
+    parent: parents,
+    name: names,
+    sides: tree.sides.map(gather),
+    totals: tree.totals.map(gather),
+  };
+}
+
+/** 1 for each node with weight in or under it on some side; the root always counts. */
+function nodesWithWeight({ parent, totals }: Unnamed): {
+  readonly weighty: Uint8Array;
+  readonly kept: number;
+} {
+  const weighty = new Uint8Array(parent.length);
+  let kept = 1;
+  for (const total of totals) {
+    for (let i = 1; i < parent.length; i++) {
+      if (weighty[i] !== 0 || !isSet(total, i)) continue;
+      weighty[i] = 1;
+      kept++;
+    }
+  }
+  return { weighty, kept };
 }
 
 function gatherLane(lane: Float64Array, from: Uint32Array): Float64Array {
@@ -93,7 +120,7 @@ function gatherLane(lane: Float64Array, from: Uint32Array): Float64Array {
 }
 
 /** Numbers the names from 1 in order of first use and fetches their texts. */
-function named(source: NameSource, { parent, name: ids, self, total }: Unnamed): NameTree {
+function named(source: NameSource, { parent, name: ids, sides, totals }: Unnamed): SidedTree {
   const count = parent.length;
   const { slots, slotCount, hasSideNames } = slotsOf(ids, count - 1);
   const { name, firsts } = numberNames(slots, slotCount, count);
@@ -101,7 +128,7 @@ function named(source: NameSource, { parent, name: ids, self, total }: Unnamed):
   for (let n = 0; n < firsts.length; n++) {
     names.push(source.nameText(ids[(firsts[n] as number) - 1] as number));
   }
-  const tree = { names, parent, name, self, total };
+  const tree = { names, parent, name, sides, totals };
   // A function may have the name that was made for an address: then two nodes are one.
   return hasSideNames && new Set(names).size < names.length ? foldEqualNames(tree) : tree;
 }

@@ -28,3 +28,14 @@ export function emptyNameTree(): NameTree {
     self: { lo: new Float64Array(1), hi: undefined },
   };
 }
+
+/** A tree of one or two sides (flame graph, diff): columns as in {@link NameTree}. */
+export interface SidedTree {
+  readonly names: readonly string[];
+  readonly parent: Int32Array;
+  readonly name: Uint32Array;
+  /** Own values, one column a side. */
+  readonly sides: readonly Lanes[];
+  /** Totals of the sides, where they are known already. */
+  readonly totals?: readonly Lanes[] | undefined;
+}

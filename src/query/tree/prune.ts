@@ -8,21 +8,11 @@ import {
   TWO_32,
   type WideLanes,
 } from './lanes.ts';
+import type { SidedTree } from './name-tree.ts';
 import { rankedValue, type WideValue } from './threshold.ts';
 
 /** The name of the node that stands for the folded children of its parent. */
 export const OTHER_NAME = 'other';
-
-/** A tree of one or two sides (flame graph, diff): columns, node 0 is the root. */
-export interface SidedTree {
-  readonly names: readonly string[];
-  readonly parent: Int32Array;
-  readonly name: Uint32Array;
-  /** Own values, one column a side. */
-  readonly sides: readonly Lanes[];
-  /** Totals of the sides, where they are known already. */
-  readonly totals?: readonly Lanes[] | undefined;
-}
 
 /** What is left of a tree: at most the budget (and ties) plus one `other` for each parent. */
 export interface PrunedTree {

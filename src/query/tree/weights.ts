@@ -5,7 +5,7 @@ import { NameTreeBuilder } from './build.ts';
 import { FrameTables } from './frame-tables.ts';
 import type { FrameTree } from './frame-tree.ts';
 import { type Lanes, lanesOf, laneValue, totalsOf } from './lanes.ts';
-import type { NameTree } from './name-tree.ts';
+import type { NameTree, SidedTree } from './name-tree.ts';
 
 const INT64_MAX = (1n << 63n) - 1n;
 
@@ -41,6 +41,20 @@ export function weighNames(tree: NameTree): {
   const total = tree.total ?? totalsOf(tree.parent, tree.self);
   const weights = weigh(tree.parent, total, (node) => tree.names[tree.name[node] as number]);
   return { tree: { ...tree, total }, weights };
+}
+
+/** Weights of each side of a tree, and its totals. */
+export function weighSides(tree: SidedTree): {
+  readonly tree: SidedTree;
+  readonly weights: readonly TreeWeights[];
+} {
+  const { parent, name, names } = tree;
+  const totals = tree.totals ?? tree.sides.map((self) => totalsOf(parent, self));
+  const nameOf = (node: number): string | undefined => names[name[node] as number];
+  return {
+    tree: { ...tree, totals },
+    weights: totals.map((total) => weigh(parent, total, nameOf)),
+  };
 }
 
 /** Weights of a tree by frames. */

@@ -6,6 +6,7 @@ import {
   SelectMergeStacktracesResponseSchema,
 } from '../../../src/gen/querier/v1/querier_pb.ts';
 import { encodeDiff } from '../../../src/query/encode/diff.ts';
+import { asSide, joinSidedTrees } from '../../../src/query/tree/join.ts';
 import { encodeFlameGraph } from '../../../src/query/encode/flame-graph.ts';
 import { joinNameTrees } from '../../../src/query/tree/join.ts';
 import { emptyNameTree, type NameTree } from '../../../src/query/tree/name-tree.ts';
@@ -28,7 +29,10 @@ function flameGraph(tree: NameTree, maxNodes = 8192) {
 }
 
 function diff(left: NameTree, right: NameTree, maxNodes = 8192) {
-  const { bytes, saturated } = encodeDiff(left, right, maxNodes);
+  const { bytes, saturated } = encodeDiff(
+    joinSidedTrees([asSide(left, 0, 2), asSide(right, 1, 2)], 2),
+    maxNodes,
+  );
   const { flamegraph } = fromBinary(DiffResponseSchema, bytes);
   if (flamegraph === undefined) throw new TypeError('no flame graph');
   const levels = flamegraph.levels.map(({ values }) => values.map(String).join(','));
