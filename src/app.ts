@@ -51,7 +51,7 @@ const UPKEEP_INTERVAL_MS = 1_000;
 
 /** Says so where the budgets add up to more than there is: it serves, but may be ended when they fill. */
 function warnOfMemory(config: Config, { logger, memoryBytes }: AppDeps): void {
-  const budgets = budgetBytes(config.maxInFlight);
+  const budgets = budgetBytes(config.maxInFlight, config.pageCache);
   if (budgets <= memoryBytes) return;
   logger.warn('the budgets of memory add up to more than this machine gives', {
     budgetBytes: budgets,
@@ -146,6 +146,7 @@ function openEngine(
       futureMs: config.allowedFuture,
       bodyBytesMax: config.maxBody,
       inFlightBytes: config.maxInFlight,
+      pageCacheBytes: config.pageCache,
     },
     logger: {
       info: (fields, message) => logger.info(message, { ...fields }),

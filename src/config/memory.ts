@@ -4,15 +4,18 @@ import { LIMITS } from '../base/limits.ts';
 const VOLUMES_WRITTEN = 4;
 
 /**
- * Bytes that the budgets of memory add up to, with `inFlightBytes` of requests: what the process may
- * come to hold beside its own code and what the runtime keeps for garbage.
+ * Bytes that the budgets of memory add up to, with `inFlightBytes` of requests and a
+ * page cache of `pageCacheBytes`: what the process may come to hold beside its own code and what the runtime keeps for garbage.
  */
-export function budgetBytes(inFlightBytes: number): number {
+export function budgetBytes(
+  inFlightBytes: number,
+  pageCacheBytes: number = LIMITS.pageCacheBytes,
+): number {
   return (
     LIMITS.dictionaryBytes +
     LIMITS.headBytes +
     LIMITS.duplicateSetBytes +
-    LIMITS.pageCacheBytes +
+    pageCacheBytes +
     LIMITS.queryBytes +
     // A table of LevelDB is written while the next one fills.
     2 * (LIMITS.rawBufferBytes + VOLUMES_WRITTEN * LIMITS.volumeBufferBytes) +

@@ -120,6 +120,11 @@ export const configSchema = z.strictObject({
     value: 'COUNT',
     description: 'New sockets of one address in a second, with twice as many at the first',
   }),
+  pageCache: setting(byteSize(0, 64 * 1024 * MIB), formatBytes(LIMITS.pageCacheBytes), {
+    value: 'SIZE',
+    description:
+      'Memory for stored blocks that were read and checked, shared out among the workers; 0 reads from the store each time',
+  }),
   scrubRate: setting(byteSize(0, 1024 * MIB), formatBytes(LIMITS.scrubBytesPerSecond), {
     value: 'SIZE',
     description:

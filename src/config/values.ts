@@ -58,7 +58,8 @@ export function byteSize(min: number, max: number): z.ZodType<number, unknown> {
   return parsed(
     `a size from ${formatBytes(min)} to ${formatBytes(max)}, for example 16MiB`,
     (raw) => {
-      const bytes = withUnit(raw, SIZE_UNITS);
+      // Nothing is nothing in every unit.
+      const bytes = raw === 0 || raw === '0' ? 0 : withUnit(raw, SIZE_UNITS);
       return bytes !== undefined && bytes >= min && bytes <= max ? bytes : undefined;
     },
   );

@@ -113,6 +113,7 @@ function shareOf(limits: Limits, workers: number): Limits {
     dictionaryBytes: share(limits.dictionaryBytes),
     headBytes: share(limits.headBytes),
     duplicateSetBytes: share(limits.duplicateSetBytes),
+    pageCacheBytes: share(limits.pageCacheBytes),
     queryBytes: share(limits.queryBytes),
     streamStateBytes: share(limits.streamStateBytes),
   };
