@@ -9,7 +9,7 @@
 import { heading, line, numberFlag, single, spend } from './spent.mjs';
 import { tierBytes } from './engine.mjs';
 import { Fleet } from './fleet.mjs';
-import { loadFleet } from './load.mjs';
+import { loadFleet } from './filled-engine.mjs';
 
 const BYTES_MOST = 2.5;
 const quick = process.argv.includes('--quick');

@@ -10,7 +10,7 @@
  *     node bench/fleet.mjs [--quick]        # prints what the load looks like
  *
  * @typedef {{ seed?: number, services?: number, pods?: number, startMs?: number,
- *   stacks?: number, draws?: number }} FleetOptions
+ *   stacks?: number, draws?: number, releaseMs?: number }} FleetOptions
  * @typedef {{ service: number, pod: number, minute: number, labels: [string, string][],
  *   startMs: number, stacks: number, ticks: number, payload: Uint8Array }} FleetProfile
  */
@@ -36,8 +36,9 @@ export class Fleet {
   /** @param {FleetOptions} [options] */
   constructor(options = {}) {
     const { seed = 1, services = 10, pods = 10, startMs = START_MS } = options;
-    const { stacks = 4_000, draws = 1_500 } = options;
+    const { stacks = 4_000, draws = 1_500, releaseMs = RELEASE_MS } = options;
     this.startMs = startMs;
+    this.releaseMs = releaseMs;
     this.services = services;
     this.pods = pods;
     this.draws = draws;
@@ -62,7 +63,7 @@ export class Fleet {
     // A pod's agent flushes at its own second of the minute.
     const offsetMs = (pod * 5_917 + service * 331) % MINUTE_MS;
     const startMs = this.startMs + minute * MINUTE_MS + offsetMs;
-    const release = Math.floor((startMs - this.startMs) / RELEASE_MS);
+    const release = Math.floor((startMs - this.startMs) / this.releaseMs);
     const random = seededUnit(hashOf(this.seed, service, pod, minute));
     const ticks = drawTicks(this.cumulative, this.draws, random);
     const stacks = [...ticks.keys()];

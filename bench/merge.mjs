@@ -17,7 +17,7 @@ import {
   SelectMergeStacktracesResponseSchema,
 } from '../dist/gen/querier/v1/querier_pb.js';
 import { Fleet } from './fleet.mjs';
-import { loadFleet } from './load.mjs';
+import { loadFleet } from './filled-engine.mjs';
 import { heading, line, numberFlag, single, spend, spread } from './spent.mjs';
 
 const quick = process.argv.includes('--quick');

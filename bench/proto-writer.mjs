@@ -27,6 +27,15 @@ export class ProtoWriter {
     return this;
   }
 
+  bytes(field, value) {
+    this.#varint((field << 3) | 2);
+    this.#varint(value.byteLength);
+    this.#room(value.byteLength);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.byteLength;
+    return this;
+  }
+
   packed(field, values) {
     return this.message(field, (m) => {
       for (const value of values) m.#varint(value);
