@@ -42,9 +42,10 @@ export function publicMessage(error: TephraError): string {
   return Buffer.from(text).toString();
 }
 
-/** Headers that go with an error. */
-export function errorHeaders(error: TephraError): Record<string, string> {
-  return error.row.status === 'unavailable' ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+/** Headers that go with an error: where waiting helps, for how long. */
+export function errorHeaders({ row }: TephraError): Record<string, string> {
+  const helps = row.status === 'unavailable' || (row.status === 'resource_exhausted' && row.retry);
+  return helps ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
 }
 
 /** The error as Connect-ES takes it. */

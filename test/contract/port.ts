@@ -24,6 +24,7 @@ import { startServer, type RunningServer, type ServerOptions } from '../../src/s
 import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
 import { createEngine } from '../../src/shards/create-engine.ts';
 import type { Engine } from '../../src/shards/engine.ts';
+import type { Limits } from '../../src/shards/host-contract.ts';
 import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
 
 /** A server over a real engine in memory. */
@@ -34,16 +35,22 @@ export interface RealServer {
   stop(): Promise<void>;
 }
 
-/** Starts one. */
-export async function startRealServer(options: Partial<ServerOptions> = {}): Promise<RealServer> {
-  const engine = await createEngine({
-    store: new MemoryBlobStore(),
-    workers: 0,
-    incarnation: 1,
-    clock: systemClock,
-    timers: systemTimers,
-    random: seededRandom(1),
-  });
+/** Starts one; over an engine that is there already if `options` have one. */
+export async function startRealServer(
+  options: Partial<ServerOptions> = {},
+  limits: Partial<Limits> = {},
+): Promise<RealServer> {
+  const own = async (): Promise<Engine> =>
+    createEngine({
+      store: new MemoryBlobStore(),
+      workers: 0,
+      incarnation: 1,
+      clock: systemClock,
+      timers: systemTimers,
+      random: seededRandom(1),
+      limits,
+    });
+  const engine = options.engine ?? (await own());
   const server = await startServer({
     engine,
     listen: { host: '127.0.0.1', port: 0 },
