@@ -32,7 +32,7 @@ export async function queryCost(context: QueryContext, request: CostRequest): Pr
   let shards = 0;
   for (const state of context.shards) {
     let found = false;
-    for (const dayMs of daysOf(wanted.startMs, wanted.endMs)) {
+    for (const dayMs of await daysOf(state, wanted)) {
       for (const day of await readDay(context, state, dayMs, wanted)) {
         found = true;
         addBlocks(minutes, day, wanted);

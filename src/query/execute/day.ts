@@ -11,6 +11,7 @@ import type { PartitionRoot, RootBlock } from '../../storage/root/encode.ts';
 import type { Canonical } from '../../storage/shard/canonical.ts';
 import type { HeadSection } from '../../storage/shard/head.ts';
 import { readPartition, stillNames } from '../../storage/shard/partition.ts';
+import { parseMinutesVolume } from '../../storage/keys.ts';
 import type { ShardState } from '../../storage/shard/shard-state.ts';
 import { blockKey, rootName } from '../../storage/keys.ts';
 import { matchesSeries } from '../selector/matcher.ts';
@@ -59,10 +60,37 @@ export interface HeadPart {
   readonly series: ReadonlySet<number>;
 }
 
-/** Days of a range, ascending. */
-export function daysOf(startMs: number, endMs: number): number[] {
+/** Days of a range that are read without asking which there are. */
+const DAYS_UNASKED = 400;
+
+/**
+ * Days of a range, ascending. Of a long one only those from the first to the last that this shard can
+ * have: a range may reach to the end of time.
+ */
+export async function daysOf(
+  state: ShardState,
+  range: { readonly startMs: number; readonly endMs: number },
+): Promise<number[]> {
+  let from = floorTo(range.startMs, DAY_MS);
+  let to = range.endMs;
+  if (to - from > DAYS_UNASKED * DAY_MS) {
+    let first = Infinity;
+    let last = -Infinity;
+    const note = (dayMs: number): void => {
+      first = Math.min(first, dayMs);
+      last = Math.max(last, dayMs);
+    };
+    // The head first: what is absorbed meanwhile is in a volume that is listed afterwards.
+    for (const { dayMs } of state.head.all()) note(dayMs);
+    for (const volume of await state.store.listVolumes('minutes')) {
+      const dayMs = parseMinutesVolume(volume);
+      if (dayMs !== undefined) note(dayMs);
+    }
+    from = Math.max(from, first);
+    to = Math.min(to, last);
+  }
   const days: number[] = [];
-  for (let day = floorTo(startMs, DAY_MS); day <= endMs; day += DAY_MS) days.push(day);
+  for (let day = from; day <= to; day += DAY_MS) days.push(day);
   return days;
 }
 

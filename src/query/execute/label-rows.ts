@@ -40,7 +40,7 @@ export async function labelRows(context: QueryContext, request: LabelsRequest): 
       endMs,
     };
     for (const state of context.shards) {
-      for (const dayMs of daysOf(startMs, endMs)) {
+      for (const dayMs of await daysOf(state, wanted)) {
         for (const day of await readDayIndex(context, state, dayMs, wanted)) {
           for (const { hour, series } of day.hours) {
             const hourMs = dayMs + hour * HOUR_MS;
