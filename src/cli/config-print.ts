@@ -1,11 +1,6 @@
 import type { Command } from 'commander';
+import type { ExplainedConfig } from '../config/load.ts';
 import { CONFIG_KEYS, settingMeta, type ConfigKey } from '../config/schema.ts';
-import {
-  formatAddress,
-  formatBytes,
-  formatDuration,
-  type ListenAddress,
-} from '../config/values.ts';
 import { addConfigFlags, configOf } from './config-flags.ts';
 import { tableLines } from './forms/text-table.ts';
 import { takesColor, type CliIo } from './io.ts';
@@ -24,15 +19,15 @@ export function addConfig(program: Command, io: CliIo): void {
   addConfigFlags(print)
     .addHelpText('after', EXAMPLES)
     .action(({ json, ...options }: Record<string, unknown>) => {
-      const { config: values, origin } = configOf(options, io);
-      const rows = CONFIG_KEYS.map((key) => ({ key, value: shown(key, values[key]) }));
+      const explained = configOf(options, io);
+      const rows = CONFIG_KEYS.map((key) => ({ key, value: valueOf(key, explained) }));
       if (json === true) {
         const present = rows.filter(({ value }) => value !== undefined);
         const file = Object.fromEntries(present.map(({ key, value }) => [key, value]));
         for (const piece of jsonText(file)) io.out.write(piece);
         return;
       }
-      const fromOf = (key: string): string => origin.get(key) ?? 'default';
+      const fromOf = (key: ConfigKey): string => explained.given.get(key)?.from ?? 'default';
       const widest = (texts: readonly string[]): number =>
         Math.max(...texts.map((text) => text.length));
       const keyWidth = widest(CONFIG_KEYS);
@@ -59,16 +54,8 @@ Examples:
   $ tephra config print --json > tephra.json`;
 
 /** The value as the file takes it; undefined = not set, the machine decides. */
-function shown(key: ConfigKey, value: unknown): string | number | boolean | undefined {
+function valueOf(key: ConfigKey, { config, given }: ExplainedConfig): string | boolean | undefined {
+  const value = config[key];
   if (value === undefined || typeof value === 'boolean') return value;
-  if (typeof value === 'number') {
-    if (!Number.isFinite(value)) return formatDuration(value);
-    if (/^(?:retention|allowed|drain)|Timeout$/.test(key)) return formatDuration(value);
-    if (/^(?:maxBody|maxInFlight|scrubRate|ballast)$/.test(key)) return formatBytes(value);
-    return value;
-  }
-  if (Array.isArray(value)) return value.length === 0 ? 'none' : value.join(',');
-  if (typeof value === 'object' && value !== null) return formatAddress(value as ListenAddress);
-  if (key === 'pathPrefix' && value === '') return '/';
-  return typeof value === 'string' ? value : '';
+  return given.get(key)?.text ?? settingMeta(key).shownDefault;
 }

@@ -34,8 +34,7 @@ export function addInspect(program: Command, io: CliIo): void {
 const EXAMPLES = `
 Examples:
   $ tephra inspect --list raw/
-  $ tephra inspect --data-dir ./data "$KEY"    # one of those keys
-  $ tephra inspect blob.bin --json`;
+  $ tephra inspect "$KEY" --json              # one of those keys`;
 
 function ended(line: string): string {
   return `${line}\n`;

@@ -34,10 +34,11 @@ export function loadConfig(sources: ConfigSources): Config {
   return explainConfig(sources).config;
 }
 
-/** A configuration, and where the keys that are not defaults came from: `--listen`, `TEPHRA_LISTEN`. */
+/** A configuration, and how it came to be. */
 export interface ExplainedConfig {
   readonly config: Config;
-  readonly origin: ReadonlyMap<string, string>;
+  /** Of keys that are not defaults: what was written, and where: `--listen`, `TEPHRA_LISTEN`. */
+  readonly given: ReadonlyMap<ConfigKey, { readonly text: string; readonly from: string }>;
 }
 
 /** As {@link loadConfig}, for people who ask why a value is what it is. */
@@ -67,7 +68,13 @@ export function explainConfig(sources: ConfigSources): ExplainedConfig {
     throw new TephraError('invalid_configuration', '--tls-cert and --tls-key belong together');
   }
   refuseInsecureListen(result.data);
-  return { config: result.data, origin };
+  const given = new Map(
+    CONFIG_KEYS.flatMap((key) => {
+      const from = origin.get(key);
+      return from === undefined ? [] : [[key, { text: String(raw[key]), from }] as const];
+    }),
+  );
+  return { config: result.data, given };
 }
 
 /** Names of variables that look like ours and mean nothing, sorted; most likely typing errors. */

@@ -34,14 +34,16 @@ export function completionSpec(program: Command): CompletionCommand[] {
         description: firstLine(sub.description()),
       })),
       options: [
-        ...command.options.map((option) => ({
-          flags: [option.short, option.long].filter((flag) => flag !== undefined),
-          description: firstLine(option.description),
-          values:
-            option.required || option.optional
-              ? (option.argChoices ?? placeholder(option.flags))
-              : undefined,
-        })),
+        ...command.options
+          .filter(({ hidden }) => !hidden)
+          .map((option) => ({
+            flags: [option.short, option.long].filter((flag) => flag !== undefined),
+            description: firstLine(option.description),
+            values:
+              option.required || option.optional
+                ? (option.argChoices ?? placeholder(option.flags))
+                : undefined,
+          })),
         { flags: ['-h', '--help'], description: 'what is possible', values: undefined },
       ],
       values:

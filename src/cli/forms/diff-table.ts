@@ -25,7 +25,7 @@ export function diffTable(root: CallNode, style: DiffStyle): string {
     ...sides(root, style),
     '',
     inked(`Functions, by ${own}`, 'bold', style.color),
-    ...section(root, functions, 'function', style.rows, style, (name) => name),
+    ...section(root, functions, 'function', style.rows, style),
   ];
   if (style.stacks > 0) {
     lines.push(
@@ -56,7 +56,6 @@ function section(
   what: 'function' | 'stack',
   limit: number,
   style: DiffStyle,
-  nameOf: (name: string) => string = (name) => name,
 ): string[] {
   const shown = changes.rows.slice(0, limit);
   const lines =
@@ -73,8 +72,9 @@ function section(
               formatShare(row.left, root.baseTotal),
               formatValue(row.right, style.unit),
               formatShare(row.right, root.total),
-              row.names.map(nameOf).join(' > '),
+              row.names.join(SEPARATOR),
             ],
+            fit: (room: number) => shortStack(row.names, room),
             ink: inkOf(row),
           })),
           style,
@@ -94,6 +94,23 @@ function section(
   }
   if (changes.unchanged > 0) dim(`${changes.unchanged} unchanged`);
   return lines;
+}
+
+const SEPARATOR = ' > ';
+
+/** The root, and as many of the frames nearest the leaf as there is room for: that is where it happens. */
+function shortStack(names: readonly string[], room: number): string {
+  const whole = names.join(SEPARATOR);
+  if (whole.length <= room || names.length < 3) return whole;
+  const left = `${names[0]}${SEPARATOR}…`;
+  let from = names.length - 1;
+  let length = left.length + SEPARATOR.length + (names[from] as string).length;
+  while (from > 1) {
+    length += SEPARATOR.length + (names[from - 1] as string).length;
+    if (length > room) break;
+    from--;
+  }
+  return [left, ...names.slice(from)].join(SEPARATOR);
 }
 
 /** Only what is above the floor comes here, so every colour means something. */

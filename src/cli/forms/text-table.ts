@@ -17,6 +17,8 @@ export const INK = { bold: '1', dim: '2', less: '38;5;33', more: '38;5;208' } as
 /** A row: cells, the last one being a name, and what colours it. */
 export interface TableRow {
   readonly cells: readonly string[];
+  /** Writes the last cell into so many characters, where shortening it in the middle is not best. */
+  readonly fit?: (room: number) => string;
   readonly ink?: keyof typeof INK | undefined;
 }
 
@@ -36,17 +38,17 @@ export function tableLines(
   );
   const numbers = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
   const nameWidth = Math.max(24, style.width - numbers);
-  const line = (cells: readonly string[]): string =>
+  const line = (cells: readonly string[], fit?: TableRow['fit']): string =>
     cells
       .map((cell, column) =>
         column === cells.length - 1
-          ? shortened(printable(cell), nameWidth)
+          ? shortened(printable(fit?.(nameWidth) ?? cell), nameWidth)
           : cell.padStart(widths[column] ?? 0),
       )
       .join('  ');
   return [
     inked(line(head), 'bold', style.color),
-    ...rows.map(({ cells, ink }) => inked(line(cells), ink, style.color)),
+    ...rows.map(({ cells, fit, ink }) => inked(line(cells, fit), ink, style.color)),
   ];
 }
 

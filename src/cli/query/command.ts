@@ -118,7 +118,7 @@ function collect(value: string, earlier: readonly string[]): string[] {
 }
 
 const FORMS_HELP = `
-Forms: ${ALL_FORMS.join(', ')}. -o FILE chooses by its end: ${ALL_FORMS.map((form) => FORMS[form][0]).join(' ')}`;
+The end of FILE chooses the form: ${ALL_FORMS.map((form) => FORMS[form][0]).join(' ')}`;
 
 const EXAMPLES = {
   query: `

@@ -34,7 +34,7 @@ export const EMPTY_TREE: CallNode = {
 export function querySide(remote: Remote, selection: Selection): Side {
   const { start, end, selector, type } = selection;
   return {
-    text: `${selector} ${rangeText(selection)} at ${remote.url}`,
+    text: `${selector} ${rangeText(selection)}`,
     source: { server: remote.url, selector, from: isoTime(start), to: isoTime(end) },
     type,
     query: { remote, selection },
@@ -50,5 +50,7 @@ export function querySide(remote: Remote, selection: Selection): Side {
 }
 
 function rangeText({ start, end }: Range): string {
-  return `${isoTime(start)}..${isoTime(end)}`;
+  // To the second: people do not read more.
+  const at = (ms: bigint): string => isoTime(ms - (ms % 1_000n));
+  return `${at(start)}..${at(end)}`;
 }

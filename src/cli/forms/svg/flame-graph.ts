@@ -3,7 +3,7 @@ import type { CallNode } from '../../tree/call-tree.ts';
 import { share } from '../../tree/changes.ts';
 import { formatPoints, formatShare, formatSigned, formatValue } from '../units.ts';
 import { layOut, type Box } from './layout.ts';
-import { changeClass, nameClass, packageClass, STEPS, styleSheet } from './style.ts';
+import { boxName, changeClass, nameClass, packageClass, STEPS, styleSheet } from './style.ts';
 
 /** What stands in the picture besides the tree. */
 export interface PictureOptions {
@@ -31,7 +31,7 @@ export function* flameGraphSvg(root: CallNode, options: PictureOptions): Generat
   const { boxes, rows, left } = layOut(root);
   const top = diff === undefined ? 48 : 94;
   const height = top + rows * ROW + (left > 0 ? 24 : PAD);
-  yield `<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="${height}" role="img">\n`;
+  yield `<svg xmlns="http://www.w3.org/2000/svg" width="100%" height="${height}" class="root" role="img">\n`;
   yield `<title>${escaped(options.title, TITLE_MAX)}</title>\n`;
   yield `<style>${styleSheet(diff !== undefined)}</style>\n`;
   yield `<rect class="bg" width="100%" height="100%"/>\n`;
@@ -58,7 +58,7 @@ function* legend(
   yield text(PAD, 38, `left ${formatValue(root.baseTotal, unit)}: ${diff.left}`, 'm');
   yield text(PAD, 54, `right ${formatValue(root.total, unit)} (${change}): ${diff.right}`, 'm');
   yield text(PAD, 76, 'less on the right', 'm');
-  const from = PAD + 98;
+  const from = PAD + 106;
   const size = 14;
   for (let step = 0; step <= 2 * STEPS; step++) {
     yield `<rect class="b d${step}" x="${from + step * size}" y="65" width="${size}" height="${size}"/>`;
@@ -90,7 +90,7 @@ function boxText(
   const name =
     show === undefined
       ? ''
-      : `<text class="${show}" x="4" y="13">${escaped(node.name, NAME_MAX)}</text>`;
+      : `<text class="${show}" x="4" y="13">${escaped(boxName(node.name, width), NAME_MAX)}</text>`;
   return (
     `<svg class="f" x="${percent(x)}" y="${top + row * ROW}" width="${percent(width)}" height="${ROW}">` +
     `<title>${tooltip(node, root, unit, diff !== undefined)}</title>` +

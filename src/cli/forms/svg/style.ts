@@ -34,7 +34,7 @@ const STEP_FROM = [0.1, 0.25, 0.5] as const;
 /** Widths of a window at which more of the names have room, in pixels. */
 const WINDOWS = [400, 600, 800, 1100, 1400, 1900, 2600, 3600] as const;
 /** A box shows its name from this width on, in pixels. */
-const NAME_WIDTH = 28;
+const NAME_WIDTH = 36;
 
 /** Class of a box by its function: functions of one package look alike. */
 export function packageClass(name: string): string {
@@ -62,6 +62,17 @@ export function nameClass(width: number): string | undefined {
   return index < 0 ? undefined : `w${index}`;
 }
 
+/** Parts of a path before the last one: `cmd/compile/internal/` of `cmd/compile/internal/ssa.Compile`. */
+const PATH = /^(?:[\w.@~-]+\/)+(?=[^/\s][^/]*$)/;
+
+/** What a box of this width calls its function: where there is little room, without the path. */
+export function boxName(name: string, width: number): string {
+  return width >= FULL_NAME_FROM ? name : name.replace(PATH, '');
+}
+
+/** Part of the width from which a box has room for whole names. */
+const FULL_NAME_FROM = 0.25;
+
 /** The style sheet: everything is inside the file, and it follows the reader's light or dark. */
 export function styleSheet(isDiff: boolean): string {
   const boxes: readonly (readonly [string, string])[] = isDiff ? CHANGES : PACKAGES;
@@ -74,9 +85,9 @@ export function styleSheet(isDiff: boolean): string {
   const line = isDiff ? ['#c4ccd4', '#4a5059'] : ['#ffffff', '#16191d'];
   return (
     'text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif;fill:#1b1f24}' +
-    `.bg{fill:#ffffff}.t{font-weight:600;font-size:14px}.m{fill:#59636e}.b{stroke:${line[0]}}` +
+    `.root{background:#ffffff}.bg{fill:#ffffff}.t{font-weight:600;font-size:14px}.m{fill:#59636e}.b{stroke:${line[0]}}` +
     `.f:hover .b{stroke:#1b1f24}${fills(0)}.r{fill:#dfe4ea}${hidden}` +
-    `@media(prefers-color-scheme:dark){text{fill:#e6e9ed}.bg{fill:#16191d}.m{fill:#9aa4af}` +
+    `@media(prefers-color-scheme:dark){text{fill:#e6e9ed}.root{background:#16191d}.bg{fill:#16191d}.m{fill:#9aa4af}` +
     `.b{stroke:${line[1]}}.f:hover .b{stroke:#e6e9ed}${fills(1)}.r{fill:#3a4048}}`
   );
 }
