@@ -56,6 +56,7 @@ export function cliCommand(
   words.push(`--from ${iso(span.fromMs + 1)} --to ${iso(span.toMs)}`);
   if (state.view === 'diff') {
     words.push(`--base-from ${iso(base.fromMs + 1)} --base-to ${iso(base.toMs)}`);
+    words.push(`--floor ${state.floor * 100}%`);
   }
   words.push(`--server ${quoted(server)}`);
   return words.join(' \\\n  ');

@@ -12,8 +12,8 @@ export interface FlameWindow {
   readonly lastDepth: number;
 }
 
-/** Bars narrower than this are drawn only where the bar before them ended: nobody could tell them apart. */
-export const BAR_PIXELS_MIN = 0.6;
+/** Bars narrower than this are drawn only where none was: nobody could tell them apart. */
+const BAR_PIXELS_MIN = 0.6;
 
 /**
  * Calls `visit` for each bar to draw, with its left edge and width in pixels, cut to the window.

@@ -62,7 +62,8 @@ async function load(): Promise<void> {
   try {
     const { lists, shown: answer } = await askAll(state, Date.now(), signal);
     if (signal.aborted) return;
-    state = { ...state, service: lists.service, type: lists.type };
+    // Nothing is chosen for good as long as there is nothing to choose.
+    if (answer !== undefined) state = { ...state, service: lists.service, type: lists.type };
     showLists(lists);
     byId('trouble').hidden = true;
     shown = answer;

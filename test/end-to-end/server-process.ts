@@ -124,7 +124,8 @@ export class Servers {
     const exit = once(child, 'exit').then(([code]) => code as number | null);
     const address = (await addressOf(child, exit)).replace('0.0.0.0', '127.0.0.1');
     const url = `${flags.includes('--tls-cert') ? 'https' : 'http'}://${address}`;
-    const status = await statusOf(`${url}/ready`);
+    const prefix = flags.includes('--path-prefix') ? flags[flags.indexOf('--path-prefix') + 1] : '';
+    const status = await statusOf(`${url}${prefix}/ready`);
     if (status !== 200) throw new Error(`/ready answered ${status}`);
     const server = new ServerProcess(child, exit, url, performance.now() - startedMs);
     this.#started.push(server);

@@ -172,7 +172,7 @@ describe('commands', () => {
     expect(text.replaceAll(' \\\n ', '')).toBe(
       String.raw`tephra query diff --service 'it'\''s' --selector '{region="eu"}' --type ${type} ` +
         '--from 1970-01-01T00:00:01.001Z --to 1970-01-01T00:00:02.000Z ' +
-        '--base-from 1970-01-01T00:00:00.001Z --base-to 1970-01-01T00:00:01.000Z --server http://h:1',
+        '--base-from 1970-01-01T00:00:00.001Z --base-to 1970-01-01T00:00:01.000Z --floor 0.5% --server http://h:1',
     );
   });
 
