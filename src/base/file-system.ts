@@ -18,6 +18,8 @@ export interface FileSystem {
   syncDirectory(path: string): Promise<void>;
   /** Renames within one file system; replaces a file, never a directory with something in it. */
   rename(from: string, to: string): Promise<void>;
+  /** Gives a file a second name on the same file system. Rejects EEXIST. */
+  link(from: string, to: string): Promise<void>;
   /** Creates one directory (mode 0700); its parent must be there. Rejects EEXIST. */
   mkdir(path: string): Promise<void>;
   /** What is in a directory, in no order; symbolic links are not followed. */
@@ -93,6 +95,7 @@ export const systemFileSystem: FileSystem = {
   syncFile: sync,
   syncDirectory: sync,
   rename: (from, to) => node.rename(from, to),
+  link: (from, to) => node.link(from, to),
   mkdir: (path) => node.mkdir(path, { mode: 0o700 }),
   async readdir(path) {
     const entries = await node.readdir(path, { withFileTypes: true });

@@ -1,3 +1,5 @@
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from '@jest/globals';
 import { type FileSystem, systemFileSystem } from '../../../src/base/file-system.ts';
 import { LIMITS } from '../../../src/base/limits.ts';
@@ -53,6 +55,59 @@ describe('an opening that the disk fails', () => {
     expect(store.stats().quarantined).toEqual([]);
     const other = await openStore(await temporaryDirectory(), { openHandle: failing(3) });
     await expect(other.put('raw/a/1', pattern(9))).rejects.toThrow(/volume_quarantined/);
+  });
+});
+
+describe('a log that LevelDB passes over when it opens a volume', () => {
+  // What LevelDB does where it cannot open or read one: a line in LOG, and the log is deleted.
+  const passingOver = (times: number, message: string) => {
+    let left = times;
+    const open: typeof openLevel = async (path, options) => {
+      if (left-- <= 0) return openLevel(path, options);
+      for (const { name } of await systemFileSystem.readdir(path)) {
+        if (name.endsWith('.log')) await systemFileSystem.remove(join(path, name));
+      }
+      const level = await openLevel(path, options);
+      await appendFile(join(path, 'LOG'), `${message}\n`);
+      return level;
+    };
+    return open;
+  };
+  const stored = async (): Promise<string> => {
+    const path = await temporaryDirectory();
+    const store = await openStore(path);
+    for (let i = 0; i < 3; i++) await store.put(`raw/a/${i}`, pattern(100 + i));
+    await store.casRoot('raw/a/r', null, pattern(5));
+    await store.close();
+    return path;
+  };
+
+  it.each([
+    'Ignoring error IO error: 000005.log: EIO',
+    '(ignoring error) 5: dropping 7 bytes; IO error: x',
+  ])('is read after all: %s', async (message) => {
+    const path = await stored();
+    const store = await openStore(path, { openHandle: passingOver(2, message) });
+    for (let i = 0; i < 3; i++) {
+      expect(same(await store.get(`raw/a/${i}`), pattern(100 + i))).toBe(true);
+    }
+    expect((await store.readRoot('raw/a/r'))?.bytes).toEqual(pattern(5));
+    expect(store.stats().quarantined).toEqual([]);
+    await store.put('raw/a/9', pattern(9));
+    await store.close();
+    const names = (await systemFileSystem.readdir(join(path, 'volumes/raw/a'))).map((e) => e.name);
+    expect(names.filter((name) => name.includes('kept'))).toEqual([]);
+    expect(await (await openStore(path)).list('raw/a/')).toHaveLength(4);
+  });
+
+  it('is not deleted with a volume that is set aside for it', async () => {
+    const path = await stored();
+    const message = 'Ignoring error IO error: 000005.log: EIO';
+    const store = await openStore(path, { openHandle: passingOver(3, message) });
+    await expect(store.get('raw/a/1')).rejects.toThrow(/volume_quarantined/);
+    await store.close();
+    const again = await openStore(path);
+    expect(same(await again.get('raw/a/1'), pattern(101))).toBe(true);
   });
 });
 

@@ -18,6 +18,7 @@ import {
   type openLevel,
   writeError,
 } from './handle.ts';
+import { openGuarded } from './log-guard.ts';
 import { type KnownDamage, OpenVolume } from './open-volume.ts';
 import type { SuspectCheck } from './suspect.ts';
 import { createVolume, discardVolume, ensureDirectory, scanVolumes } from './volume-folders.ts';
@@ -333,7 +334,7 @@ export class Volumes {
     const wasRecorded = await forgetTables(fs, path);
     try {
       if (entry.suspect) await this.#examine(entry, path);
-      return await openHandle(path, options);
+      return await openGuarded(fs, path, () => openHandle(path, options));
     } catch (error) {
       if (wasRecorded) await recordTables(fs, path).catch(() => {});
       throw error;
