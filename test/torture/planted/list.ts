@@ -150,10 +150,29 @@ export const BUGS: readonly Bug[] = [
   },
   {
     site: 'dictionary',
-    mistake: 'a new epoch gives out the ids of one that ended',
+    mistake: 'a new epoch builds on rows of one that ended, and may not be durable',
     file: 'src/ingest/scopes.ts',
-    find: 'if (!lengthsEqual(dictionary.lengths, seed)) {',
-    replace: 'if (seed.stacks < 0) {',
+    find: `  if (!lengthsEqual(dictionary.lengths, seed)) {
+    // Rows of an epoch that ended lie above the canonical ones: their ids must not be given again.
+    dictionary = dictionary.copy(seed);
+    state.canonical.set(name.dayMs, name.tenant, name.service, dictionary, seed);
+  }
+  const scope: WriterScope = {
+    ...name,
+    epoch: state.nextEpoch(),
+    dictionary,
+    seed,
+    base: seed,
+    written: seed,
+`,
+    replace: `  const scope: WriterScope = {
+    ...name,
+    epoch: state.nextEpoch(),
+    dictionary,
+    seed,
+    base: seed,
+    written: dictionary.lengths,
+`,
   },
   {
     site: 'epochs',
