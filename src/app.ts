@@ -29,6 +29,8 @@ export interface AppDeps {
   readonly memoryBytes: number;
   /** Files of the page that `/` shows, by name; none unless given. */
   readonly page?: ReadonlyMap<string, Uint8Array> | undefined;
+  /** Of Tephra, as the port tells it; '' unless given. */
+  readonly version?: string | undefined;
   /** Compiled entry of a worker thread, if it is not beside src/shards/create-engine. */
   readonly workerEntry?: URL | undefined;
 }
@@ -172,6 +174,7 @@ async function openServer(
     troubles: () => troublesOf(directory),
     tls: await readTls(config, deps.fs),
     page: deps.page,
+    version: deps.version,
     pathPrefix: config.pathPrefix,
     corsOrigins: config.corsOrigins,
     admission: {

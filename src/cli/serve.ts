@@ -12,6 +12,7 @@ import { addConfigFlags, configOf, startError } from './config-flags.ts';
 import { EXIT, note, type CliIo } from './io.ts';
 import { readMachine } from './machine.ts';
 import { readPageFiles } from './page-files.ts';
+import { packageVersion } from './version.ts';
 
 /** Adds `tephra serve`; `onServed` is told the exit code once the server has stopped. */
 export function addServe(program: Command, io: CliIo, onServed: (exitCode: number) => void): void {
@@ -53,6 +54,7 @@ async function serve(options: Record<string, unknown>, io: CliIo): Promise<numbe
     fs: systemFileSystem,
     logger,
     metrics: createMetrics(),
+    version: packageVersion(),
     ...readMachine(),
     page: await readPageFiles(),
   }).catch((error: unknown) => {

@@ -8,6 +8,7 @@ import type { Engine } from '../shards/engine.ts';
 import type { AdmissionLimits } from './admission.ts';
 import { AddressCredits } from './address-credits.ts';
 import { AnswerBudget } from './answer-budget.ts';
+import { buildInfoRoute } from './build-info.ts';
 import { createConnectHandler, type ConnectDeps } from './connect.ts';
 import { applyCors } from './cors.ts';
 import { Credits } from './credits.ts';
@@ -61,6 +62,8 @@ export interface ServerOptions {
   readonly tls?: TlsIdentity | undefined;
   /** The page that `/` shows; none unless given. */
   readonly page?: PageFiles | undefined;
+  /** Of Tephra, as `/api/v1/status/buildinfo` tells it; '' unless given. */
+  readonly version?: string | undefined;
   /** Path in front of all others, without a slash at its end; '' unless given. */
   readonly pathPrefix?: string | undefined;
   /** Origins of pages that may read answers; none unless given. */
@@ -155,6 +158,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ['/ingest', ingest],
     ['/pyroscope/ingest', ingest],
     ['/pprof', pprofRoute(deps)],
+    ['/api/v1/status/buildinfo', buildInfoRoute(options.version ?? '')],
     ...pageRoutes(options.page ?? new Map()),
   ]);
   const port = await openPort({

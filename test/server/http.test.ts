@@ -287,3 +287,11 @@ describe('stopping', () => {
     await expect(startFixture({ listen })).rejects.toMatchObject({ reason: 'address_in_use' });
   });
 });
+
+test('GET /api/v1/status/buildinfo tells the version as Grafana reads it', async () => {
+  const server = await startFixture({ version: '1.2.3' });
+  const answer = await send(`${server.url}/api/v1/status/buildinfo`, undefined, {}, 'GET');
+  await server.server.stop(1_000);
+  expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/json']);
+  expect(JSON.parse(answer.text)).toMatchObject({ status: 'success', data: { version: '1.2.3' } });
+});
