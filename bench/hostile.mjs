@@ -36,6 +36,7 @@ const server = spawn(
   [
     join(ROOT, 'cli/main.js'),
     'serve',
+    '--no-self-profile',
     '--listen=127.0.0.1:0',
     `--data-dir=${join(folder, 'data')}`,
     '--workers=1',

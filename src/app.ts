@@ -1,3 +1,4 @@
+import { startSelfProfile } from './agent/self.ts';
 import type { Clock, Timers } from './base/clock.ts';
 import { isErrorLike, TephraError } from './base/errors.ts';
 import type { FileSystem } from './base/file-system.ts';
@@ -31,6 +32,8 @@ export interface AppDeps {
   readonly page?: ReadonlyMap<string, Uint8Array> | undefined;
   /** Of Tephra, as the port tells it; '' unless given. */
   readonly version?: string | undefined;
+  /** Whether the process is the server's own: only then may it profile itself. */
+  readonly ownsProcess?: boolean | undefined;
   /** Compiled entry of a worker thread, if it is not beside src/shards/create-engine. */
   readonly workerEntry?: URL | undefined;
 }
@@ -92,6 +95,11 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
       workers,
       startMs: Math.round(clock.monotonicMs() - startedMs),
     });
+    if (profilesItself(config, deps)) {
+      const log = logger.child({ part: 'self-profile' });
+      const self = startSelfProfile({ url: selfUrl(config, server.address), log });
+      undo.unshift(() => self.stop());
+    }
     let stopped: Promise<void> | undefined;
     return {
       address: server.address,
@@ -112,6 +120,17 @@ export async function startApp(config: Config, deps: AppDeps): Promise<App> {
     });
     throw error;
   }
+}
+
+function profilesItself({ selfProfile }: Config, { ownsProcess }: AppDeps): boolean {
+  return selfProfile && ownsProcess === true;
+}
+
+/** Where this machine reaches the server. */
+function selfUrl(config: Config, { host, port }: ListenAddress): string {
+  const near = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+  const scheme = config.tlsCert === undefined ? 'http' : 'https';
+  return `${scheme}://${formatAddress({ host: near, port })}`;
 }
 
 function openDirectory(config: Config, deps: AppDeps): Promise<DataDirectory> {
@@ -141,7 +160,9 @@ function openEngine(
     clock,
     timers,
     random,
-    workerEntry: deps.workerEntry,
+    workerEntry:
+      deps.workerEntry ??
+      (profilesItself(config, deps) ? new URL('worker.js', import.meta.url) : undefined),
     limits: {
       rawRetentionMs: config.retentionRaw,
       minutesRetentionMs: config.retentionMinutes,

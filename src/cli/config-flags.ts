@@ -12,6 +12,9 @@ export function addConfigFlags(command: Command): Command {
     const { value, description, shownDefault } = settingMeta(key);
     const flag = value === '' ? flagName(key) : `${flagName(key)} <${value}>`;
     const help = `${description} (env ${variableName(key)}; default ${shownDefault})`;
+    // With its opposite beside it, a flag that negates has no value of its own and hides nothing.
+    const opposite = flag.replace(/^--no-/, '--');
+    if (opposite !== flag) command.addOption(new Option(opposite).hideHelp());
     command.addOption(new Option(flag, help));
   }
   return command;

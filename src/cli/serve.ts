@@ -54,6 +54,7 @@ async function serve(options: Record<string, unknown>, io: CliIo): Promise<numbe
     fs: systemFileSystem,
     logger,
     metrics: createMetrics(),
+    ownsProcess: true,
     version: packageVersion(),
     ...readMachine(),
     page: await readPageFiles(),

@@ -18,6 +18,8 @@ export interface TlsOptions {
   readonly key?: string | Buffer;
   /** Name that the server's certificate must have; default: the host of the URL. */
   readonly servername?: string;
+  /** False takes any certificate: only towards a server on this very machine. */
+  readonly rejectUnauthorized?: boolean;
 }
 
 /** Where and how to reach a server. */

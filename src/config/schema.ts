@@ -84,6 +84,11 @@ export const configSchema = z.strictObject({
     value: 'LEVEL',
     description: `How much is logged: ${LOG_LEVELS.join(', ')}`,
   }),
+  selfProfile: setting(truth(), 'true', {
+    value: '',
+    description:
+      'Profile the server into itself, as service `tephra`: CPU and memory of all its threads. Needs the optional package `@datadog/pprof`',
+  }),
   retentionRaw: setting(duration(HOUR_MS), formatDuration(LIMITS.rawRetentionMs), {
     value: 'DURATION',
     description:
@@ -155,9 +160,11 @@ export function settingMeta(key: ConfigKey): SettingMeta {
   return configSchema.shape[key].meta() as unknown as SettingMeta;
 }
 
-/** `--data-dir` for `dataDir`. */
+/** `--data-dir` for `dataDir`; `--no-self-profile` for a switch that is on by default. */
 export function flagName(key: ConfigKey): string {
-  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  const { value, shownDefault } = settingMeta(key);
+  const dashes = value === '' && shownDefault === 'true' ? '--no-' : '--';
+  return `${dashes}${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** `TEPHRA_DATA_DIR` for `dataDir`. */

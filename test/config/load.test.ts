@@ -17,6 +17,7 @@ describe('configuration', () => {
       corsOrigins: [],
       workers: undefined,
       insecureNoAuth: false,
+      selfProfile: true,
       logLevel: 'info',
       retentionRaw: 86_400_000,
       retentionMinutes: 31 * 86_400_000,

@@ -22,11 +22,10 @@ export interface Finished {
   readonly err: string;
 }
 
-/** The environment of the test without what configures Tephra. */
+/** The environment of the test without what configures Tephra; servers do not profile themselves. */
 export function cleanEnvironment(): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !name.startsWith('TEPHRA_')),
-  );
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith('TEPHRA_'));
+  return { ...Object.fromEntries(others), TEPHRA_SELF_PROFILE: 'false' };
 }
 
 /** Runs a program to its end. */

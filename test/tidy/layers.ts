@@ -21,6 +21,7 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   client: ['gen', 'base'],
   agent: ['client', 'base'],
   app: ['agent', 'server', 'shards', 'storage', 'config', 'base'],
+  worker: ['agent', 'shards'],
   offline: ['storage', 'base'],
   cli: ['app', 'client', 'offline', 'page', 'config', 'gen', 'profile', 'base'],
 };

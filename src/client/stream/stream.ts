@@ -8,7 +8,7 @@ import { checkPart } from './encode.ts';
 import { Epoch } from './epoch.ts';
 import { groupParts, type Batch, type SamplePart } from './part.ts';
 import { checkLabels, StreamSession, type SessionHost } from './session.ts';
-import { SampleTables } from './tables.ts';
+import { SampleTables, type Family } from './tables.ts';
 
 /** Where a stream tells what a person should know; a `Logger` or the console is one. */
 export interface StreamLog {
@@ -33,6 +33,8 @@ export interface StreamOptions {
 export interface SettledBatch {
   readonly sequence: number;
   readonly parts: readonly SamplePart[];
+  /** By number, the families of the parts. */
+  readonly families: readonly (Family | undefined)[];
   /** The server's reason, where it refused the batch. */
   readonly refused: string | undefined;
 }
@@ -233,7 +235,12 @@ export class SampleStream {
         const { reason, field, message } = refusal;
         this.#options.log?.warn('the server refused samples', { reason, field, message, entries });
       }
-      this.#options.onSettled?.({ sequence, parts, refused: refusal?.reason });
+      this.#options.onSettled?.({
+        sequence,
+        parts,
+        families: this.#tables.families,
+        refused: refusal?.reason,
+      });
     }
     this.#tellWaiters();
   }
