@@ -171,6 +171,9 @@ export const LIMITS = {
   queryParametersMax: 100,
   /** Open streams of one HTTP/2 connection. */
   streamsPerConnectionMax: 100,
+  /** Streams that a connection may reset at once, and a second from then on; then it is ended. */
+  streamResetsMax: 100,
+  streamResetsPerSecond: 20,
   /** Open streams of all connections (each costs about 10 KiB), and of those of one address. */
   streamsMax: 4_096,
   streamsPerAddressMax: 2_048,

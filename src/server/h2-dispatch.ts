@@ -6,7 +6,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
-import type { Timers } from '../base/clock.ts';
+import type { Clock, Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { areTooTiny } from './body.ts';
@@ -17,6 +17,7 @@ import { STREAM_NAME } from './stream/hub.ts';
 export interface DispatchOptions {
   /** Takes the streams that are not gRPC. */
   readonly handler: RequestListener;
+  readonly clock: Clock;
   readonly timers: Timers;
   /** Paths of calls that may be silent and live for as long as they like, if they are read. */
   readonly longPaths: ReadonlySet<string>;
@@ -54,9 +55,11 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     return false;
   }
   const streams = new StreamCount();
+  const resets = new ResetCount(options.clock);
   const dispatch: StreamListener = (stream, headers, flags, rawHeaders) => {
     // A reset must not become an unhandled 'error' event.
     stream.on('error', () => {});
+    resets.watch(stream);
     if (!streams.admit(stream)) {
       // Clients know from this code that nothing was done and that they may send it again.
       stream.close(constants.NGHTTP2_REFUSED_STREAM);
@@ -96,6 +99,34 @@ class StreamCount {
       else this.#byAddress.set(address, left);
     });
     return true;
+  }
+}
+
+/**
+ * Ends connections that open streams only to reset them: each costs us more than it costs them. A
+ * connection may reset so many at once, and so many a second from then on.
+ */
+class ResetCount {
+  readonly #clock: Clock;
+  readonly #counts = new WeakMap<object, { left: number; atMs: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  watch(stream: ServerHttp2Stream): void {
+    const { session } = stream;
+    if (session === undefined) return;
+    // Reset by the client, before the answer was complete.
+    stream.once('aborted', () => {
+      const nowMs = this.#clock.monotonicMs();
+      const count = this.#counts.get(session) ?? { left: LIMITS.streamResetsMax, atMs: nowMs };
+      const refilled = ((nowMs - count.atMs) / 1_000) * LIMITS.streamResetsPerSecond;
+      count.left = Math.min(LIMITS.streamResetsMax, count.left + refilled) - 1;
+      count.atMs = nowMs;
+      this.#counts.set(session, count);
+      if (count.left < 0) session.destroy();
+    });
   }
 }
 

@@ -212,10 +212,13 @@ export class ShardHost implements ShardHostApi {
   }
 
   async mergeNames(shards: readonly number[], request: MergeRequest): Promise<NamePart> {
-    const merged = await mergeSums(this.#context(shards, request.signal), request);
-    const trees = merged.parts.map(({ dictionary, sums }) =>
-      nameTreeOf(dictionary, keepBelow(dictionary, sums.finish(), request.callSite)),
-    );
+    const context = this.#context(shards, request.signal);
+    const merged = await mergeSums(context, request);
+    const trees: NameTree[] = [];
+    for (const { dictionary, sums } of merged.parts) {
+      trees.push(nameTreeOf(dictionary, keepBelow(dictionary, sums.finish(), request.callSite)));
+      await context.pause.here();
+    }
     if (showsDamage(merged.damagedValue, request)) trees.push(damagedNameTree(merged.damagedValue));
     return { tree: joinNameTrees(trees), notes: merged.notes, instants: merged.instants };
   }
