@@ -44,6 +44,12 @@ const data = (service: string, fields: object = {}) => ({
   ...fields,
 });
 
+const selection = (service: string) => {
+  const { start, end } = range();
+  const selector = `{service_name="${service}"}`;
+  return { profileType: CPU, selector, startMs: start, endMs: end };
+};
+
 interface Case {
   readonly request: (service: string) => object;
   /** What must be in the first answer. */
@@ -102,6 +108,68 @@ const CASES: Readonly<Record<string, Case>> = {
   'querier.v1.QuerierService/Diff': {
     request: (service) => ({ left: data(service), right: data(service) }),
     has: holds('"work"', '30000000'),
+  },
+  'querier.v1.QuerierService/SelectMergeSpanProfile': {
+    request: (service) => data(service, { spanSelector: ['0'.repeat(16)] }),
+    has: holds('"names":["total"]'),
+  },
+  'querier.v1.QuerierService/SelectHeatmap': {
+    request: (service) => data(service, { step: 60, groupBy: ['service_name'] }),
+    has: holds(its, '"counts":[1,0', '"yMin":[30000000,'),
+  },
+  'querier.v1.QuerierService/GetProfileStats': {
+    request: () => ({}),
+    has: holds('"dataIngested":true'),
+  },
+  'querier.v1.QuerierService/AnalyzeQuery': {
+    request: (service) => ({ ...range(), query: `${CPU}{service_name="${service}"}` }),
+    has: holds('"profileCount":"1"'),
+  },
+  'tephra.v1.QueryService/Merge': {
+    request: (service) => ({ selection: selection(service) }),
+    has: holds('"work"', '"total":"30000000"', '"exact":true'),
+  },
+  'tephra.v1.QueryService/MergeStream': {
+    request: (service) => ({ selection: selection(service) }),
+    has: holds('"nodeCount":3', '"total":"30000000"'),
+  },
+  'tephra.v1.QueryService/Diff': {
+    request: (service) => ({ left: selection(service), right: selection(service) }),
+    has: holds('"work"', '"exact":true'),
+  },
+  'tephra.v1.QueryService/Series': {
+    request: (service) => ({
+      selection: selection(service),
+      stepMs: 60_000n,
+      groupBy: ['service_name'],
+    }),
+    has: holds(its, '"sum":"30000000"', '"exact":true'),
+  },
+  'tephra.v1.QueryService/TopFunctions': {
+    request: (service) => ({ selection: selection(service) }),
+    has: holds('"work"', '"self":"20000000"', '"exact":true'),
+  },
+  'tephra.v1.QueryService/Labels': {
+    request: () => {
+      const { start, end } = range();
+      return { startMs: start, endMs: end, name: 'service_name' };
+    },
+    has: holds(its),
+  },
+  'tephra.v1.IngestService/Push': {
+    request: (service) => ({
+      profiles: [
+        {
+          labels: [
+            { name: '__name__', value: 'process_cpu' },
+            { name: 'service_name', value: `${service}-own` },
+          ],
+          payload: { case: 'pprof', value: cpuProfile() },
+        },
+        { labels: [] },
+      ],
+    }),
+    has: holds('"outcome":1', '"reason":"empty_request"'),
   },
   'grpc.health.v1.Health/Check': {
     request: () => ({ service: 'query' }),
