@@ -1,0 +1,108 @@
+/**
+ * What a cancelled merge of 30 days still costs the workers: `node bench/cancel.mjs [--quick]`.
+ *
+ * A store in memory with profiles on each of 30 days, read by real worker threads. A merge over all of
+ * it is cancelled after a tenth of its time; then the CPU time of the process from 250 ms after that,
+ * for 1 s, less that of 1 s in which nothing was asked. Ends with 1 if it is 20 ms or more.
+ */
+import { heading, numberFlag, spread } from './spent.mjs';
+
+const ROOT = process.env.TEPHRA_BUILD ?? new URL('../dist/', import.meta.url).href;
+const load = (path) => import(new URL(path, ROOT).href);
+const { createEngine } = await load('shards/create-engine.js');
+const { MemoryBlobStore } = await load('storage/blob-store/memory.js');
+const { systemClock, systemTimers } = await load('base/clock.js');
+const { seededRandom } = await load('base/random.js');
+const { TephraError } = await load('base/errors.js');
+
+const quick = process.argv.includes('--quick');
+const DAY_MS = 86_400_000;
+const days = quick ? 5 : 30;
+const profilesADay = quick ? 2 : 4;
+const stacks = quick ? 500 : 3_000;
+const workers = numberFlag('workers', 2);
+const WINDOW_MS = 1_000;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const cpuOf = async (ms) => {
+  const before = process.cpuUsage();
+  await sleep(ms);
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
+};
+
+const engine = await createEngine({
+  store: new MemoryBlobStore(),
+  workers,
+  incarnation: 1,
+  clock: systemClock,
+  timers: systemTimers,
+  random: seededRandom(1),
+});
+const nowMs = Date.now();
+const services = ['shop', 'cart', 'mail', 'auth'];
+for (let day = 0; day < days; day++) {
+  for (let n = 0; n < profilesADay; n++) {
+    const fromMs = nowMs - day * DAY_MS - n * 60_000 - 60_000;
+    const lines = Array.from(
+      { length: stacks },
+      (_, i) => `main;serve;h${i % 40};d${day}_${i % 211};work${i % 997};leaf${i} ${(i % 7) + 1}\n`,
+    );
+    const payload = Buffer.from(lines.join(''));
+    const items = services.map((service) => ({
+      tenant: 'anonymous',
+      labels: [
+        ['service_name', service],
+        ['__name__', 'process_cpu'],
+      ],
+      profileId: '',
+      fromMs,
+      untilMs: fromMs + 10_000,
+      format: 'folded',
+      surface: 'ingest',
+      sampleRateHz: 100,
+      payload,
+      arrivalMs: nowMs,
+    }));
+    for (const { outcome, error } of await engine.push(items)) {
+      if (outcome !== 'stored') throw new Error(error?.detail ?? outcome);
+    }
+  }
+}
+console.log(heading(`cancel, ${days} days, ${workers} workers`));
+const request = {
+  tenant: 'anonymous',
+  selector: '{}',
+  startMs: nowMs - 31 * DAY_MS,
+  endMs: nowMs,
+  profileType: 'process_cpu:cpu:nanoseconds:cpu:nanoseconds',
+};
+let wholeMs = 0;
+for (let run = 0; run < 2; run++) {
+  const started = performance.now();
+  await engine.flameGraph(request);
+  wholeMs = performance.now() - started;
+}
+console.log(`a merge that is not cancelled takes ${wholeMs.toFixed(0)} ms`);
+await sleep(1_000);
+const after = [];
+for (let run = 0; run < (quick ? 2 : 5); run++) {
+  const idle = await cpuOf(WINDOW_MS);
+  const controller = new AbortController();
+  const merge = engine.flameGraph({ ...request, signal: controller.signal }).then(
+    () => 'answered',
+    (error) => TephraError.from(error).reason,
+  );
+  await sleep(wholeMs / 10);
+  controller.abort(new TephraError('canceled', 'the client left'));
+  const outcome = await merge;
+  await sleep(250);
+  const spent = await cpuOf(WINDOW_MS);
+  if (outcome !== 'canceled') throw new Error(`expected canceled, got ${outcome}`);
+  after.push(Math.max(0, spent - idle));
+}
+const { median, p90 } = spread(after);
+console.log(
+  `CPU from 250 ms after the cancel on: median ${median.toFixed(1)} ms, p90 ${p90.toFixed(1)} ms, most ${Math.max(...after).toFixed(1)} ms`,
+);
+await engine.stop();
+process.exit(median < 20 ? 0 : 1);
