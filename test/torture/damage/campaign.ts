@@ -19,7 +19,7 @@ export const damage: Campaign = {
   what: 'flips, zeros, cuts, removes and swaps files; verify and a start must tell, answers stay right',
   short: { from: 1, to: 12 },
   long: { from: 1, to: 4_500 },
-  slice: 250,
+  slice: 100,
   run,
 };
 
