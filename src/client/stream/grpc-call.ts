@@ -16,6 +16,9 @@ export interface CallEvents {
 const PING_INTERVAL_MS = 20_000;
 const PING_TIMEOUT_MS = 10_000;
 
+/** After the end of a call its connection is closed within this time. */
+const CLOSE_MS = 1_000;
+
 /** Largest message of the server; acks are small. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -138,7 +141,10 @@ export class GrpcCall {
     } else if (status === undefined) {
       error ??= toClientError(new ConnectError('the connection ended', Code.Unavailable));
     }
-    this.#session.destroy();
+    // Politely, so that the server forgets the stream at once.
+    this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    this.#session.close();
+    this.#timers.after(CLOSE_MS, () => this.#session.destroy());
     this.#events.end(error);
   }
 
