@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { fromBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
@@ -7,6 +7,7 @@ import { createMetrics } from '../../src/base/metrics.ts';
 import { systemRandom } from '../../src/base/random.ts';
 import { SelectMergeStacktracesResponseSchema } from '../../src/gen/querier/v1/querier_pb.ts';
 import {
+  StreamRequestSchema,
   StreamResponseSchema,
   type StreamAck,
   type StreamWelcome,
@@ -211,4 +212,293 @@ describe('a stream over a real socket', () => {
     expect(await merged('{service_name="refuse"}')).toMatchObject({ total: 2n });
     call.stream.end();
   });
+});
+
+describe('bad input', () => {
+  /** The status of a call that sent these messages. */
+  async function statusAfter(...messages: Uint8Array[]): Promise<string> {
+    const call = new Call();
+    call.stream.write(Buffer.from(messages[0] as Uint8Array));
+    const rest = messages.slice(1);
+    if (rest.length > 0) await call.until(() => call.welcome);
+    for (const bytes of rest) call.stream.write(Buffer.from(bytes));
+    const { code, details } = await call.ended();
+    return `${code} ${details}`;
+  }
+  const open = (more: Partial<Parameters<typeof openBytes>[0]> = {}): Buffer =>
+    openBytes({ instance: newInstance(), labels: [['service_name', 'bad']], ...more });
+  const good = (sequence: number, epoch = 1): Buffer =>
+    new TestEncoder(epoch).batch(sequence, [part({ 'main;x': 1 })]);
+
+  test.each<[string, () => Uint8Array[], RegExp]>([
+    ['a batch first', () => [good(1)], /^3 stream_order: batch: /],
+    ['bytes that are no message', () => [Buffer.from('hello')], /^3 malformed_protobuf: /],
+    ['nothing in the message', () => [Buffer.alloc(0)], /^3 stream_order: message: /],
+    [
+      'another version',
+      () => [open({ version: 2 })],
+      /^9 unsupported_version: open.version: 2: expected 1/,
+    ],
+    [
+      'a short instance',
+      () => [open({ instance: new Uint8Array(15) })],
+      /^3 malformed_open: open.instance: 15/,
+    ],
+    [
+      'no instance',
+      () => [open({ instance: new Uint8Array(16) })],
+      /^3 malformed_open: open.instance: all/,
+    ],
+    ['first 0', () => [open({ first: 0 })], /^3 malformed_open: open.first_sequence/],
+    [
+      'last before first',
+      () => [open({ first: 9, last: 7 })],
+      /^3 malformed_open: open.last_sequence/,
+    ],
+    [
+      'too much in question',
+      () => [open({ first: 1, last: 1_025 })],
+      /^3 malformed_open: open.last_sequence/,
+    ],
+    [
+      'a reserved label',
+      () => [open({ labels: [['__name__', 'x']] })],
+      /^3 reserved_label_name: open.labels/,
+    ],
+    ['open twice', () => [open(), open()], /^3 stream_order: open: /],
+    ['a gap', () => [open(), good(2)], /^3 stream_order: batch.sequence: 2: expected at most 1/],
+    ['sequence 0', () => [open(), good(0)], /^3 stream_order: sequence: /],
+    ['epoch 0', () => [open(), good(1, 0)], /^3 stream_order: epoch: /],
+    [
+      'an epoch that goes down',
+      () => [open(), good(1, 5), good(2, 4)],
+      /^3 stream_order: batch.epoch: 4/,
+    ],
+    ['a batch cut short', () => [open(), good(1).subarray(0, -1)], /^3 malformed_protobuf: /],
+    ['an oversized message', () => [open(), Buffer.alloc(4_194_305)], /^8 body_size_limit: /],
+  ])('%s ends the call', async (_, messages, expected) => {
+    expect(await statusAfter(...messages())).toMatch(expected);
+  });
+
+  /** A batch as it is on the wire, by hand. */
+  function wild(additions: object, parts: object[] = []): Buffer {
+    return Buffer.from(
+      toBinary(
+        StreamRequestSchema,
+        create(StreamRequestSchema, {
+          message: { case: 'batch', value: { sequence: 2n, epoch: 1, additions, parts } },
+        }),
+      ),
+    );
+  }
+  const at = { series: 1, startMs: BigInt(Date.now()) };
+
+  test.each<[string, () => Buffer, string, string]>([
+    [
+      'a cyclic parent',
+      () => wild({ firstStack: 3, stackParent: [3], stackFrame: [1] }),
+      'unknown_reference',
+      'additions.stack_parent[0]',
+    ],
+    [
+      'a parent to come',
+      () => wild({ firstStack: 3, stackParent: [4, 0], stackFrame: [1, 1] }),
+      'unknown_reference',
+      'additions.stack_parent[0]',
+    ],
+    [
+      'no such frame',
+      () => wild({ firstStack: 3, stackParent: [0], stackFrame: [9] }),
+      'unknown_reference',
+      'additions.stack_frame[0]',
+    ],
+    [
+      'frame 0',
+      () => wild({ firstStack: 3, stackParent: [0], stackFrame: [0] }),
+      'unknown_reference',
+      'additions.stack_frame[0]',
+    ],
+    [
+      'no such string',
+      () => wild({ firstFrame: 3, frames: { function: [99] } }),
+      'unknown_reference',
+      'additions.frames.function[0]',
+    ],
+    [
+      'rows left out',
+      () => wild({ firstString: 40, strings: ['x'] }),
+      'unknown_reference',
+      'additions.first_string',
+    ],
+    ['no first id', () => wild({ strings: ['x'] }), 'unknown_reference', 'additions.first_string'],
+    [
+      'columns of stacks that differ',
+      () => wild({ firstStack: 3, stackParent: [0] }),
+      'malformed_batch',
+      'additions.stack_frame',
+    ],
+    [
+      'columns of frames that differ',
+      () => wild({ firstFrame: 3, frames: { function: [1], line: [1, 2] } }),
+      'malformed_batch',
+      'additions.frames.line',
+    ],
+    [
+      'a series without a type',
+      () => wild({ firstSeries: 2, series: [{}] }),
+      'malformed_batch',
+      'additions.series[0]',
+    ],
+    [
+      'a type of four parts',
+      () => wild({ firstSeries: 2, series: [{ types: [{ profileType: 'a:b:c:d' }] }] }),
+      'invalid_profile_type',
+      'additions.series[0]',
+    ],
+    [
+      'another service',
+      () =>
+        wild({
+          firstSeries: 2,
+          series: [
+            { labels: [{ name: 'service_name', value: 'x' }], types: [{ profileType: CPU }] },
+          ],
+        }),
+      'reserved_label_name',
+      'additions.series[0]',
+    ],
+    [
+      'more strings than allowed',
+      () => wild({ firstString: 3, strings: Array.from({ length: 262_144 }, () => '') }),
+      '',
+      '',
+    ],
+    [
+      'no such stack',
+      () => wild({}, [{ ...at, stackDelta: [1, 90], values: [1n, 1n], typeColumn: [0, 0] }]),
+      'unknown_reference',
+      'parts[0].stack_delta[1]',
+    ],
+    [
+      'a stack below 0',
+      () => wild({}, [{ ...at, stackDelta: [-1], values: [1n], typeColumn: [0, 0] }]),
+      'unknown_reference',
+      'parts[0].stack_delta[0]',
+    ],
+    [
+      'no such series',
+      () => wild({}, [{ ...at, series: 7 }]),
+      'unknown_reference',
+      'parts[0].series',
+    ],
+    [
+      'too few values',
+      () => wild({}, [{ ...at, stackDelta: [1], values: [1n] }]),
+      'malformed_batch',
+      'parts[0].values',
+    ],
+    [
+      'a value of 2^63',
+      () => wild({}, [{ ...at, stackDelta: [1], values: [1n << 63n], typeColumn: [0, 0] }]),
+      'malformed_batch',
+      'parts[0].values[0]',
+    ],
+    [
+      'columns that nobody reads',
+      () => wild({}, [{ ...at, typeColumn: [0, 2] }]),
+      'malformed_batch',
+      'parts[0].type_column',
+    ],
+    [
+      'too few columns',
+      () => wild({}, [{ ...at, typeColumn: [0] }]),
+      'malformed_batch',
+      'parts[0].type_column',
+    ],
+    [
+      'too few scales',
+      () => wild({}, [{ ...at, typeScale: [1n] }]),
+      'malformed_batch',
+      'parts[0].type_scale',
+    ],
+    [
+      'a span of three bytes',
+      () => wild({}, [{ ...at, spans: [{ spanId: new Uint8Array(3) }] }]),
+      'malformed_batch',
+      'parts[0].spans[0].span_id',
+    ],
+    [
+      'runs beyond the entries',
+      () => wild({}, [{ ...at, spans: [{ entries: 4_000_000_000 }] }]),
+      'malformed_batch',
+      'parts[0].spans[0].entries',
+    ],
+    [
+      'labels without values',
+      () => wild({}, [{ ...at, labelName: [1] }]),
+      'malformed_batch',
+      'parts[0].label_value',
+    ],
+    [
+      'labels of strings that are not there',
+      () => wild({}, [{ ...at, labelName: [1], labelValue: [77] }]),
+      'unknown_reference',
+      'parts[0].label_value[0]',
+    ],
+    [
+      'the future',
+      () => wild({}, [{ ...at, startMs: BigInt(Date.now() + 3_600_000) }]),
+      'not_in_ingestion_window',
+      'parts[0].start_ms',
+    ],
+    [
+      'a time beyond all',
+      () => wild({}, [{ ...at, startMs: (1n << 64n) - 1n }]),
+      'not_in_ingestion_window',
+      'parts[0].start_ms',
+    ],
+    [
+      'a long id',
+      () => wild({}, [{ ...at, profileId: 'x'.repeat(257) }]),
+      'malformed_batch',
+      'parts[0].profile_id',
+    ],
+    [
+      'too many parts',
+      () =>
+        wild(
+          {},
+          Array.from({ length: 4_097 }, () => at),
+        ),
+      'stream_limit',
+      'parts',
+    ],
+  ])(
+    '%s is refused or asks for an epoch, and nothing else changes',
+    async (name, bytes, reason, field) => {
+      const service = `bad ${name}`;
+      const { call } = await opened(service);
+      call.stream.write(new TestEncoder(1).batch(1, [part({ 'main;x': 1 })]));
+      await call.settled(1);
+      call.stream.write(bytes());
+      if (reason === '') {
+        await call.until(() =>
+          call.acks.find(({ epochEnd }) => epochEnd?.reason === 'stream_limit'),
+        );
+      } else {
+        await call.settled(2);
+        const refused = call.acks.flatMap((ack) => ack.refused);
+        expect(refused).toMatchObject([{ sequence: 2n, reason, field }]);
+      }
+      const next = reason === '' ? 2 : 3;
+      call.stream.write(new TestEncoder(2).batch(next, [part({ 'main;x': 2 })]));
+      await call.settled(next);
+      expect(await merged(`{service_name="${service}"}`)).toMatchObject({
+        total: 3n,
+        'x self': 3n,
+      });
+      call.stream.end();
+      expect(await call.ended()).toMatchObject({ code: 0 });
+    },
+  );
 });

@@ -26,16 +26,31 @@ export class TestEncoder {
   readonly #frames = new Map<string, number>();
   readonly #stacks = new Map<string, number>();
   readonly #series = new Map<string, number>();
+  readonly #texts: string[] = [];
+  readonly #functions: number[] = [];
+  readonly #parents: number[] = [];
+  readonly #stackFrames: number[] = [];
+  readonly #families: MessageInitShape<typeof StreamRequestSchema>[] = [];
   /** Rows that were sent; what is beyond comes with the next batch. */
-  #newStrings: string[] = [];
-  #newFrames: number[] = [];
-  #newParents: number[] = [];
-  #newStackFrames: number[] = [];
-  #newSeries: MessageInitShape<typeof StreamRequestSchema>[] = [];
   #sent: StreamRows = { strings: 0, frames: 0, stacks: 0, series: 0 };
 
   constructor(epoch: number) {
     this.epoch = epoch;
+  }
+
+  /** Rows that there are. */
+  get rows(): StreamRows {
+    return {
+      strings: this.#texts.length,
+      frames: this.#functions.length,
+      stacks: this.#parents.length,
+      series: this.#families.length,
+    };
+  }
+
+  /** The server has these rows, and no others. */
+  resume(rows: StreamRows): void {
+    this.#sent = rows;
   }
 
   /** Bytes of a request with a batch. */
@@ -49,31 +64,21 @@ export class TestEncoder {
           sequence: BigInt(sequence),
           epoch: this.epoch,
           additions: {
-            firstString: this.#newStrings.length === 0 ? 0 : first.strings + 1,
-            strings: this.#newStrings,
-            firstFrame: this.#newFrames.length === 0 ? 0 : first.frames + 1,
-            frames: { function: this.#newFrames },
-            firstStack: this.#newParents.length === 0 ? 0 : first.stacks + 1,
-            stackParent: this.#newParents,
-            stackFrame: this.#newStackFrames,
-            firstSeries: this.#newSeries.length === 0 ? 0 : first.series + 1,
-            series: this.#newSeries as never,
+            firstString: first.strings + 1,
+            strings: this.#texts.slice(first.strings),
+            firstFrame: first.frames + 1,
+            frames: { function: this.#functions.slice(first.frames) },
+            firstStack: first.stacks + 1,
+            stackParent: this.#parents.slice(first.stacks),
+            stackFrame: this.#stackFrames.slice(first.stacks),
+            firstSeries: first.series + 1,
+            series: this.#families.slice(first.series) as never,
           },
           parts: encoded,
         },
       },
     });
-    this.#sent = {
-      strings: this.#strings.size,
-      frames: this.#frames.size,
-      stacks: this.#stacks.size,
-      series: this.#series.size,
-    };
-    this.#newStrings = [];
-    this.#newFrames = [];
-    this.#newParents = [];
-    this.#newStackFrames = [];
-    this.#newSeries = [];
+    this.#sent = this.rows;
     return Buffer.from(toBinary(StreamRequestSchema, message));
   }
 
@@ -110,8 +115,8 @@ export class TestEncoder {
       if (id === undefined) {
         id = this.#stacks.size + 1;
         this.#stacks.set(path, id);
-        this.#newParents.push(parent);
-        this.#newStackFrames.push(this.#frame(name));
+        this.#parents.push(parent);
+        this.#stackFrames.push(this.#frame(name));
       }
       parent = id;
     }
@@ -123,7 +128,7 @@ export class TestEncoder {
     if (id === undefined) {
       id = this.#frames.size + 1;
       this.#frames.set(name, id);
-      this.#newFrames.push(this.#string(name));
+      this.#functions.push(this.#string(name));
     }
     return id;
   }
@@ -134,7 +139,7 @@ export class TestEncoder {
     if (id === undefined) {
       id = this.#strings.size + 1;
       this.#strings.set(text, id);
-      this.#newStrings.push(text);
+      this.#texts.push(text);
     }
     return id;
   }
@@ -145,7 +150,7 @@ export class TestEncoder {
     if (id === undefined) {
       id = this.#series.size + 1;
       this.#series.set(key, id);
-      this.#newSeries.push({
+      this.#families.push({
         labels: labels.map(([name, value]) => ({ name, value })),
         types: types.map((profileType, t) => ({ profileType, period: periods[t] ?? 0n })),
       } as never);

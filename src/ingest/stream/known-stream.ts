@@ -35,6 +35,10 @@ export class KnownStream {
   epochError: TephraError | undefined;
   /** Whether the present call was told so. */
   epochTold = false;
+  /** Batches came that were not taken, because their epoch was over. */
+  skipped = false;
+  /** The batch whose rows found no room in empty tables, 0 if others came since. */
+  fullAt = 0;
   /** Labels of the stream as text: other labels are other tables. */
   labels = '';
   usedMs = 0;
@@ -185,13 +189,17 @@ export class KnownStream {
     this.failed = undefined;
     this.refused = [];
     this.epochTold = false;
+    this.skipped = false;
   }
 
   /** What the call is to be told now; refusals are told once. */
   report(call: number): StreamReport {
-    const { refused, epochError } = this;
-    this.refused = [];
-    const tell = epochError !== undefined && !this.epochTold;
+    const { epochError } = this;
+    // A refused batch is settled when those before it are: until then the client may have to send it again.
+    const refused = this.refused.filter(({ sequence }) => sequence <= this.settled);
+    this.refused = this.refused.filter(({ sequence }) => sequence > this.settled);
+    // Not while batches are on their way: the client would send them again, and their rows with them.
+    const tell = epochError !== undefined && !this.epochTold && this.#onTheWay === 0;
     if (tell) this.epochTold = true;
     return {
       call,

@@ -316,7 +316,20 @@ export class StreamIngest {
     try {
       const { batch } = this.#readers;
       batch.read(bytes);
+      // Of an epoch that is over: the client learns of it and sends all of this again.
+      if (batch.epoch === stream.epoch && stream.tables === undefined) {
+        stream.skipped ||= batch.sequence > stream.taken;
+        return undefined;
+      }
+      if (stream.skipped && batch.epoch > stream.epoch && batch.sequence > stream.taken + 1) {
+        // It began another epoch by itself before it learned of that.
+        stream.epoch = batch.epoch;
+        const text = 'batches before it were of an epoch that was over';
+        this.#endEpoch(stream, new TephraError('epoch_unknown', text));
+        return undefined;
+      }
       this.#checkOrder(stream, batch);
+      stream.skipped = false;
       if (batch.epoch > stream.epoch) {
         stream.beginEpoch(batch.epoch, new StreamTables(opening.labels, this.#rules.limits));
       }
@@ -391,8 +404,9 @@ export class StreamIngest {
           'additions',
           'the tables of the epoch are full',
         );
-        // Alone in an epoch and still too much: it would never fit.
-        if (tables.isEmpty) this.#refuse(stream, error);
+        // Alone in an epoch, twice: it would never fit. Once may be rows that it does not need.
+        if (tables.isEmpty && stream.fullAt === batch.sequence) this.#refuse(stream, error);
+        stream.fullAt = tables.isEmpty ? batch.sequence : 0;
         this.#endEpoch(stream, error);
         return false;
       }

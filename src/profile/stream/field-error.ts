@@ -15,7 +15,9 @@ export class FieldError extends TephraError {
 
   /** A caught error as one of a field. */
   static of(thrown: unknown, field: string): FieldError {
-    if (thrown instanceof FieldError) return thrown;
+    if (thrown instanceof FieldError) {
+      return thrown.field === '' ? new FieldError(thrown.reason, field, thrown.text) : thrown;
+    }
     const { reason, detail } = TephraError.from(thrown);
     return new FieldError(reason, field, detail);
   }

@@ -1,6 +1,9 @@
+import { STREAM_MUTATIONS } from './stream-list.mjs';
+
 /**
  * Each mutation is a mistake that somebody could make: a place of the product, what stands there, and
  * what stands there instead; `edits` where it takes several. `find` must occur exactly once in the file.
+ * `within` names the model that has to notice, where it is not the one of pushes.
  */
 export const MUTATIONS = [
   {
@@ -156,4 +159,5 @@ export const MUTATIONS = [
     find: 'Math.ceil((timestampMs - steps.startMs) / steps.stepMs)',
     replace: 'Math.floor((timestampMs - steps.startMs) / steps.stepMs) + 1',
   },
+  ...STREAM_MUTATIONS,
 ];

@@ -1,0 +1,77 @@
+const within = 'test/model/stream';
+
+/** Mistakes of streams, as in list.mjs. */
+export const STREAM_MUTATIONS = [
+  {
+    name: 'stream: a batch is acknowledged before it is durable',
+    within,
+    file: 'src/ingest/stream/known-stream.ts',
+    find: '      await writer.addAll(items);\n      this.#settle(sequence);',
+    replace: '      this.#settle(sequence);\n      await writer.addAll(items);',
+  },
+  {
+    name: 'stream: the sequence is not stored with the batch',
+    within,
+    file: 'src/ingest/stream/stream-ingest.ts',
+    find: 'marker: markerKey(scope.rawVolume, 0, identity),',
+    replace: 'marker: undefined,',
+  },
+  {
+    name: 'stream: nobody looks which batches were stored before a restart',
+    within,
+    file: 'src/ingest/stream/stream-ingest.ts',
+    find: 'return found < 0 ? 0 : firstSequence + found;',
+    replace: 'return 0;',
+  },
+  {
+    name: 'stream: a new epoch goes on with the tables of the old one',
+    within,
+    file: 'src/ingest/stream/stream-ingest.ts',
+    find: 'if (batch.epoch > stream.epoch) {',
+    replace: 'if (batch.epoch > stream.epoch && stream.tables === undefined) {',
+  },
+  {
+    name: 'stream: ids of a scope that ended are used in the next one',
+    within,
+    file: 'src/ingest/stream/known-stream.ts',
+    find: 'let refs = this.#refs.get(scope.epoch);',
+    replace: 'let refs = this.#refs.get(scope.epoch) ?? this.#refs.values().next().value;',
+  },
+  {
+    name: 'stream: a batch that came before is stored again',
+    within,
+    file: 'src/ingest/stream/stream-ingest.ts',
+    find: 'const isNew = batch.sequence > stream.taken;',
+    replace: 'const isNew = true;',
+  },
+  {
+    name: 'stream: a call opens without waiting for what the one before has on the way',
+    within,
+    edits: [
+      {
+        file: 'src/ingest/stream/stream-ingest.ts',
+        find: '      await stream.quiet();\n',
+        replace: '',
+      },
+      {
+        file: 'src/ingest/stream/known-stream.ts',
+        find: "    assert(this.isQuiet, 'nothing of the stream is on the way');\n",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'stream: the doubt about a put is not waited for',
+    within,
+    file: 'src/ingest/stream/known-stream.ts',
+    find: 'if (thrown instanceof WriteDoubtError) this.#waitForTruth(sequence, thrown.settled);',
+    replace: '',
+  },
+  {
+    name: 'stream: a refused batch is told before those in front of it are settled',
+    within,
+    file: 'src/ingest/stream/known-stream.ts',
+    find: 'const refused = this.refused.filter(({ sequence }) => sequence <= this.settled);',
+    replace: 'const { refused } = this;',
+  },
+];
