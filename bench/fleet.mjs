@@ -21,7 +21,8 @@ import { ProtoWriter } from './proto-writer.mjs';
 import { seededUnit } from './random.mjs';
 
 const EXPONENT = 1.05;
-const PERIOD_NANOS = 10_000_000;
+/** Nanoseconds between two ticks. */
+export const PERIOD_NANOS = 10_000_000;
 const FUNCTIONS = 2_300;
 const LOCATIONS = 8_650;
 const DEPTH = 28;
@@ -55,34 +56,51 @@ export class Fleet {
   }
 
   /**
-   * The profile of a pod that begins in a minute; gzip-6 unless `packed` is false.
+   * What a pod sampled in a minute: ticks by stack, a stack as locations from the leaf to the root.
    *
-   * @returns {FleetProfile}
+   * @returns {{ labels: [string, string][], startMs: number, stacks: number[][], ticks: number[] }}
    */
-  profile(service, pod, minute, { packed = true } = {}) {
+  samples(service, pod, minute) {
     // A pod's agent flushes at its own second of the minute.
     const offsetMs = (pod * 5_917 + service * 331) % MINUTE_MS;
     const startMs = this.startMs + minute * MINUTE_MS + offsetMs;
     const release = Math.floor((startMs - this.startMs) / this.releaseMs);
     const random = seededUnit(hashOf(this.seed, service, pod, minute));
     const ticks = drawTicks(this.cumulative, this.draws, random);
-    const stacks = [...ticks.keys()];
     const universe = this.universes[service];
-    const plain = universe.encode(
-      stacks.map((slot) => universe.stackOf(slot, release)),
-      [...ticks.values()],
+    return {
+      labels: labelsOf(service, pod, release),
       startMs,
-    );
+      stacks: [...ticks.keys()].map((slot) => universe.stackOf(slot, release)),
+      ticks: [...ticks.values()],
+    };
+  }
+
+  /**
+   * The profile of a pod that begins in a minute; gzip-6 unless `packed` is false.
+   *
+   * @returns {FleetProfile}
+   */
+  profile(service, pod, minute, { packed = true } = {}) {
+    const { labels, startMs, stacks, ticks } = this.samples(service, pod, minute);
+    const plain = this.universes[service].encode(stacks, ticks, startMs);
     return {
       service,
       pod,
       minute,
-      labels: labelsOf(service, pod, release),
+      labels,
       startMs,
       stacks: stacks.length,
       ticks: this.draws,
       payload: packed ? new Uint8Array(gzipSync(plain, { level: 6 })) : plain,
     };
+  }
+
+  /** A location of a service: what the profiler knows of it. */
+  location(service, location) {
+    const universe = this.universes[service];
+    const { name, path } = universe.functions[universe.functionOf[location]];
+    return { name, path, line: universe.lineOf[location] };
   }
 
   /** The profiles of all pods in a minute, by service and pod. */

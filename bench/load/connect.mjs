@@ -2,9 +2,7 @@ import { Agent, request } from 'node:http';
 
 /** A Connect client for unary calls, binary over HTTP/1.1: what most agents and Grafana speak. */
 export class ConnectClient {
-  /** @readonly */
   #agent;
-  /** @readonly */
   #url;
 
   constructor(url, connections) {

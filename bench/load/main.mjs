@@ -2,7 +2,7 @@
  * A load over the wire, then questions about it:
  *
  *     npm run bench:load -- [--load fleet-100|one-30d] [--target URL] [--pids 12,13] [--folders DIR,DIR]
- *       [--in-flight 64] [--rate PROFILES_A_SECOND] [--minutes N] [--runs 25] [--quick]
+ *       [--via push|stream [--batch-minutes 1]] [--in-flight 64] [--rate PROFILES_A_SECOND] [--minutes N] [--runs 25] [--quick]
  *       [--json FILE] [--markdown FILE] [--keep-caches]
  *
  * Without `--target` it starts a Tephra of its own over a temporary directory. When all is sent it starts it
@@ -17,6 +17,7 @@ import { parseArgs } from 'node:util';
 import { ask } from './ask.mjs';
 import { LOADS } from './loads.mjs';
 import { asMarkdown, asTable, resultOf } from './report.mjs';
+import { sendByStream } from './send-stream.mjs';
 import { send } from './send.mjs';
 import { attach, serve, settled } from './server.mjs';
 
@@ -25,6 +26,8 @@ const SETTLED_WITHIN_MS = 15 * 60_000;
 const { values } = parseArgs({
   options: {
     load: { type: 'string', default: 'fleet-100' },
+    via: { type: 'string', default: 'push' },
+    'batch-minutes': { type: 'string', default: '1' },
     target: { type: 'string' },
     pids: { type: 'string', default: '' },
     folders: { type: 'string', default: '' },
@@ -53,12 +56,7 @@ const server = own
   : attach(values.target, list(values.pids).map(Number), list(values.folders));
 try {
   const cpuBefore = server.cpuMs();
-  const sent = await send(load, {
-    url: server.url,
-    inFlight: Number(values['in-flight']),
-    rate: numberOr(values.rate, undefined),
-    progress,
-  });
+  const sent = await sendLoad();
   let spentMs = server.cpuMs() - cpuBefore;
   const peakBytes = server.memory()?.peakBytes ?? 0;
   progress('waiting until everything is absorbed');
@@ -73,6 +71,7 @@ try {
   progress('');
   const result = resultOf({
     name: values.load,
+    via: values.via,
     load,
     target: own ? 'Tephra' : values.target,
     sent,
@@ -87,6 +86,18 @@ try {
   if (values.markdown !== undefined) writeFileSync(values.markdown, asMarkdown(result));
 } finally {
   await server.stop();
+}
+
+function sendLoad() {
+  if (values.via === 'stream') {
+    return sendByStream(load, { server, batchMinutes: Number(values['batch-minutes']), progress });
+  }
+  return send(load, {
+    url: server.url,
+    inFlight: Number(values['in-flight']),
+    rate: numberOr(values.rate, undefined),
+    progress,
+  });
 }
 
 function progress(text) {

@@ -5,13 +5,13 @@ import { PEERS } from './peers.mjs';
 const MB = 1_000_000;
 
 /** Everything that was measured, as plain data. */
-export function resultOf({ name, load, target, sent, cpuMs, settled, memory, disk, asked }) {
+export function resultOf({ name, via, load, target, sent, cpuMs, settled, memory, disk, asked }) {
   const each = (value) => (value === undefined ? undefined : value / sent.profiles);
   const push = spread(sent.latencies);
   const bytes = disk.reduce((sum, [, size]) => sum + size, 0);
   return {
     load: name,
-    title: load.title,
+    title: `${load.title}, by ${via}`,
     date: new Date().toISOString(),
     machine: `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`,
     loadAverage: loadavg()[0],
@@ -22,6 +22,7 @@ export function resultOf({ name, load, target, sent, cpuMs, settled, memory, dis
     resent: sent.resent,
     profilesPerSecond: (sent.profiles * 1_000) / sent.wallMs,
     cpuMsPerProfile: each(cpuMs),
+    steady: steadyOf(sent.steady),
     everythingAbsorbed: settled,
     pushMs: { p50: push.median, p99: at(sent.latencies, 0.99) },
     memoryMb: memory && { peak: memory.peakBytes / MB, after: memory.nowBytes / MB },
@@ -38,9 +39,21 @@ export function resultOf({ name, load, target, sent, cpuMs, settled, memory, dis
   };
 }
 
+/** What streams cost once most of their rows were sent; without absorb that comes after them. */
+function steadyOf(steady) {
+  if (steady === undefined || !(steady.cpuMs > 0)) return undefined;
+  const { profiles, entries, cpuMs, wallMs } = steady;
+  return {
+    profiles,
+    cpuMsPerProfile: cpuMs / profiles,
+    entriesPerCpuSecond: (entries * 1_000) / cpuMs,
+    entriesPerSecond: (entries * 1_000) / wallMs,
+  };
+}
+
 /** Rows of name and value, in the order of the report. */
 function rowsOf(result) {
-  const { memoryMb, disk } = result;
+  const { memoryMb, disk, steady } = result;
   const rows = [
     ['profiles / entries', `${result.profiles} / ${result.entries}`],
     ['ingest, CPU a profile', ms(result.cpuMsPerProfile)],
@@ -49,6 +62,13 @@ function rowsOf(result) {
     ['sent again', String(result.resent)],
     ['all absorbed', result.everythingAbsorbed ? 'yes' : 'not seen'],
   ];
+  if (steady !== undefined) {
+    rows.push(
+      ['steady, CPU a profile', `${(steady.cpuMsPerProfile * 1_000).toFixed(0)} us`],
+      ['steady, entries a CPU second', `${(steady.entriesPerCpuSecond / 1e6).toFixed(1)} M`],
+      ['steady, entries a second', `${(steady.entriesPerSecond / 1e6).toFixed(1)} M`],
+    );
+  }
   if (memoryMb !== undefined) {
     rows.push([
       'RSS peak / after',

@@ -37,10 +37,14 @@ export async function serve(flags) {
   let child;
   const start = async (more) => {
     const args = ['bin/tephra.cjs', 'serve', '--listen', `127.0.0.1:${port}`, '--data-dir', data];
-    child = spawn(process.execPath, [...args, '--log-level', 'error', '--no-self-profile', ...flags, ...more], {
-      cwd: ROOT,
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    child = spawn(
+      process.execPath,
+      [...args, '--log-level', 'error', '--no-self-profile', ...flags, ...more],
+      {
+        cwd: ROOT,
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     await ready(url, child);
   };
   const end = async () => {
