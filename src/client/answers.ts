@@ -1,7 +1,7 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { type Profile, ProfileSchema } from '../gen/google/v1/profile_pb.ts';
 import type { DiffResponse, MergeResponse, SeriesResponse } from '../gen/tephra/v1/query_pb.ts';
-import type { Label } from '../gen/tephra/v1/query_pb.ts';
+import type { Label } from '../gen/tephra/v1/label_pb.ts';
 import { decodeTree, type CallNode } from './call-tree.ts';
 import { badAnswer } from './error.ts';
 import { answerOf, type Answer } from './exactness.ts';
