@@ -74,7 +74,12 @@ const BACKOFF_FIRST_MS = 1_000;
 const BACKOFF_MAX_MS = 30_000;
 /** Before the next attempt where the server says that we are wrong. */
 const BACKOFF_WRONG_MS = 60_000;
-const WRONG = new Set(['invalid_argument', 'failed_precondition', 'unimplemented']);
+const WRONG = new Set([
+  'invalid_argument',
+  'failed_precondition',
+  'resource_exhausted',
+  'unimplemented',
+]);
 
 /**
  * Samples on their way to a server: each string, frame and stack is sent once an epoch, what the server has
