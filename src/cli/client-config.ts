@@ -16,7 +16,7 @@ const schema = z.strictObject({
 export type ClientConfig = z.output<typeof schema>;
 
 /** `$XDG_CONFIG_HOME/tephra/config.json`, else `~/.config/tephra/config.json`; undefined without a home. */
-export function clientConfigPath(io: CliIo): string | undefined {
+function clientConfigPath(io: CliIo): string | undefined {
   const { XDG_CONFIG_HOME: xdg, HOME: home } = io.environment;
   if (xdg !== undefined && xdg.startsWith('/')) return join(xdg, 'tephra', 'config.json');
   return home === undefined || home === ''

@@ -35,7 +35,7 @@ export async function runCli(args: readonly string[], io: CliIo): Promise<number
 }
 
 /** The command line; `onExit` is told an exit code that is no error. */
-export function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
+function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
   const program = new Command('tephra')
     .description(
       'A time-series profile database: agents stream stack samples in, Tephra answers merges and diffs.',

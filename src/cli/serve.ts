@@ -35,6 +35,7 @@ The same as a file, and what each key means: docs/configuration.md. Is all well 
 
 async function serve(options: Record<string, unknown>, io: CliIo): Promise<number> {
   const { config } = configOf(options, io);
+  const signals = catchSignals();
   const pretty = io.out.isTTY === true;
   const logger = createLogger({
     level: config.logLevel,
@@ -65,11 +66,43 @@ async function serve(options: Record<string, unknown>, io: CliIo): Promise<numbe
     note(io, `Tephra is ready: http://${formatAddress(app.address)}  data in ${app.dataDir}`);
     note(io, '  next: tephra push FILE, then tephra query top   stop: Ctrl-C');
   }
-  return untilStopped(app, logger);
+  return untilStopped(app, logger, signals);
+}
+
+/** Gives signals to the one who can stop the server. */
+interface Signals {
+  /** From now on; one that came before is given at once. */
+  giveTo(stop: (signal: string) => void): void;
+}
+
+/**
+ * Catches SIGTERM and SIGINT from before the start. One during the start waits for its end, a second
+ * one then ends the process. The listeners stay: between two of them Node would lose a signal.
+ */
+function catchSignals(): Signals {
+  let early: string | undefined;
+  let receiver: ((signal: string) => void) | undefined;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (receiver !== undefined) receiver(signal);
+      else if (early === undefined) early = signal;
+      else process.exit(EXIT.failed);
+    });
+  }
+  return {
+    giveTo(stop) {
+      receiver = stop;
+      if (early !== undefined) stop(early);
+    },
+  };
 }
 
 /** Waits for a signal, or for a bug that nobody caught; resolves with the exit code. */
-function untilStopped(app: Pick<App, 'stop' | 'reloadTls'>, logger: Logger): Promise<number> {
+function untilStopped(
+  app: Pick<App, 'stop' | 'reloadTls'>,
+  logger: Logger,
+  signals: Signals,
+): Promise<number> {
   return new Promise((resolve) => {
     let stopping = false;
     const stop = (why: string, exitCode: number): void => {
@@ -95,8 +128,6 @@ function untilStopped(app: Pick<App, 'stop' | 'reloadTls'>, logger: Logger): Pro
         logger.error('the certificate stays as it was', { detail: String(error) });
       });
     });
-    process.on('SIGTERM', () => stop('SIGTERM', EXIT.done));
-    process.on('SIGINT', () => stop('SIGINT', EXIT.done));
     const bug = (kind: string, error: unknown): void => {
       const stack = isErrorLike(error) && 'stack' in error ? error.stack : String(error);
       logger.error('a bug: nobody caught this', { kind, stack });
@@ -104,5 +135,6 @@ function untilStopped(app: Pick<App, 'stop' | 'reloadTls'>, logger: Logger): Pro
     };
     process.on('unhandledRejection', (error) => bug('unhandledRejection', error));
     process.on('uncaughtException', (error) => bug('uncaughtException', error));
+    signals.giveTo((signal) => stop(signal, EXIT.done));
   });
 }

@@ -6,7 +6,7 @@ import { ascendingText, descending } from './text-table.ts';
 import { formatPoints, formatShare, formatSigned, formatValue } from './units.ts';
 
 /** Functions of a graph: the largest ones, because Graphviz lays out no more in good time. */
-export const DOT_FUNCTIONS_MAX = 100;
+const DOT_FUNCTIONS_MAX = 100;
 const NAME_MAX = 100;
 const LEAST_FONT = 10;
 const FONT_RANGE = 40;

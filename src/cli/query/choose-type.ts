@@ -13,7 +13,7 @@ const PREFERRED = [
 ];
 
 /** Whether `given` is all five parts of a profile type. */
-export function isFullType(given: string): boolean {
+function isFullType(given: string): boolean {
   return given.split(':').length === 5;
 }
 

@@ -13,7 +13,7 @@ export type SideSpec =
     };
 
 /** The forms of a side, for help and messages. */
-export const SIDE_FORMS = 'FILE, or any of [URL] [{SELECTOR}] [FROM..TO]';
+const SIDE_FORMS = 'FILE, or any of [URL] [{SELECTOR}] [FROM..TO]';
 
 /**
  * Parses a side: `before.pb.gz`, `now-2h..now-1h`, `{version="1.4"}`,
