@@ -53,6 +53,10 @@ export const LIMITS = {
   flushBytes: 1 * MIB,
   /** ... or this age. */
   flushLingerMs: 5,
+  /** A store that does not tell for so long whether a failed put landed: its shard's pushes are refused. */
+  doubtWaitMs: 2_000,
+  /** At the end, what is under way is waited for no longer: a store that hangs would hold it for ever. */
+  stopWaitMs: 10_000,
   /** Absorb starts at this many unabsorbed bytes of a partition ... */
   absorbBytes: 8 * MIB,
   /** ... or this many fragments. */

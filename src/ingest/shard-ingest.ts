@@ -96,9 +96,14 @@ export class ShardIngest {
     return this.#writer;
   }
 
-  /** Resolves when everything that was accepted is durable. */
-  async settled(): Promise<void> {
-    await this.#writer.settled();
+  /**
+   * Resolves when everything that was accepted is durable, or the store does not tell: then nothing of
+   * it was acknowledged. Nothing may be pushed afterwards.
+   */
+  async stop(): Promise<void> {
+    // Whether it landed is for the next start to find out.
+    await this.#writer.settled().catch(() => undefined);
+    this.#writer.stop();
   }
 
   async #one(item: PushItem): Promise<PushOutcome> {
@@ -108,12 +113,15 @@ export class ShardIngest {
       for (;;) {
         const known = this.#memory.get(name);
         if (known === undefined) break;
-        if (known === 'durable' || (await known)) {
+        if (known === 'durable' || (await this.#writer.orRefused(known))) {
           this.counters.pushesDuplicate++;
           return { outcome: 'duplicate' };
         }
       }
-      return await this.#store(item, identity, this.#memory.reserve(name, item.arrivalMs));
+      if (this.#writer.refusal !== undefined) throw this.#writer.refusal;
+      const reservation = this.#memory.reserve(name, item.arrivalMs);
+      // What is refused here may be stored all the same, later: a resend learns of that.
+      return await this.#writer.orRefused(this.#store(item, identity, reservation));
     } catch (thrown) {
       this.counters.pushesRefused++;
       return { outcome: 'refused', error: TephraError.from(thrown).toWire() };

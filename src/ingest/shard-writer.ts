@@ -55,6 +55,8 @@ interface Draft {
 export interface FlushRules {
   readonly flushBytes: number;
   readonly flushLingerMs: number;
+  /** How long a store may leave open whether a failed put landed, before pushes are refused. */
+  readonly doubtWaitMs: number;
 }
 
 /**
@@ -64,6 +66,9 @@ export interface FlushRules {
  * A put that fails leaves a doubt: its pushes and those that collect behind it fail, the shard's
  * epochs end (their rows may be lost), and nothing more is put until `get` told whether the fragment
  * is there. Sequences are dense; one that is known to be absent is listed as skipped by the next.
+ *
+ * A store that does not tell within `doubtWaitMs` keeps nobody waiting: until it tells, everything that
+ * waits for this shard is refused, retryably, and so is what comes.
  */
 export class ShardWriter {
   readonly #state: ShardState;
@@ -74,6 +79,9 @@ export class ShardWriter {
   #seq = 0;
   #skipped: number[] = [];
   #idle: (() => void)[] = [];
+  #refusal: TephraError | undefined;
+  readonly #refusable = new Set<(refusal: TephraError) => void>();
+  #stopped = false;
 
   constructor(state: ShardState, timers: Timers, rules: FlushRules) {
     this.#state = state;
@@ -82,12 +90,32 @@ export class ShardWriter {
     state.settled = () => this.settled();
   }
 
-  /** How often a fragment and all that collected behind it were given up. */
+  /** How often what was to be written was given up. */
   abandoned = 0;
 
   /** Last sequence that was given out. */
   get seq(): number {
     return this.#seq;
+  }
+
+  /** Why nothing can be written until the store tells what became of a failed put, if that is so. */
+  get refusal(): TephraError | undefined {
+    return this.#refusal;
+  }
+
+  /** What `work` settles to, unless it is pending while there is a {@link refusal}: rejects with that. */
+  async orRefused<T>(work: Promise<T>): Promise<T> {
+    let leave = (): void => {};
+    const refused = new Promise<never>((_, reject) => {
+      leave = () => this.#refusable.delete(reject);
+      if (this.#refusal === undefined) this.#refusable.add(reject);
+      else reject(this.#refusal);
+    });
+    try {
+      return await Promise.race([work, refused]);
+    } finally {
+      leave();
+    }
   }
 
   /** Adds pushes; resolves when they are durable and in the head. */
@@ -97,6 +125,11 @@ export class ShardWriter {
 
   /** The same for several items of one arrival: all of them are in one fragment. */
   addAll(items: readonly WriterItem[]): Promise<void> {
+    if (this.#refusal !== undefined) {
+      // The rows that these added are in no fragment.
+      this.#giveUp(this.#refusal);
+      return Promise.reject(this.#refusal);
+    }
     return new Promise((resolve, reject) => {
       const draft = this.#draftFor(items);
       for (const item of items) {
@@ -109,15 +142,21 @@ export class ShardWriter {
     });
   }
 
-  /** Resolves when nothing is collecting, being put or in doubt. */
+  /** Resolves when nothing is collecting, being put or in doubt. Rejects with a {@link refusal}. */
   async settled(): Promise<void> {
     while (this.#busy || this.#queue.length > 0) {
       for (const draft of this.#queue) draft.due = true;
       this.#pump();
-      await new Promise<void>((resolve) => {
+      const idle = new Promise<void>((resolve) => {
         this.#idle.push(resolve);
       });
+      await this.orRefused(idle);
     }
+  }
+
+  /** Asks no more about a put in doubt: the next start finds out. Nothing may be added afterwards. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   #draftFor(items: readonly WriterItem[]): Draft {
@@ -237,7 +276,11 @@ export class ShardWriter {
     });
     const detail = `the put of ${key} failed: ${cause.message}`;
     this.#abandon(draft, new WriteDoubtError(detail, settled, cause));
+    const forget = this.#timers.after(this.#rules.doubtWaitMs, () => this.#refuse(key, cause));
     const present = !NOT_ATTEMPTED.has(cause.reason) && (await this.#isPresent(key));
+    forget();
+    this.#refusal = undefined;
+    if (present === undefined) return;
     if (present) {
       this.#skipped = [];
       this.#land(bytes, scopes);
@@ -252,20 +295,35 @@ export class ShardWriter {
    * lost, and ends the epochs that gave out those rows.
    */
   #abandon(draft: Draft, error: TephraError): void {
-    this.#state.endEpochs();
-    this.abandoned++;
     fail(draft.waiters, error);
-    for (const behind of this.#queue.splice(0)) {
-      fail(
-        behind.waiters,
-        new TephraError('write_unknown', 'the put before this one failed; nothing was stored'),
-      );
-    }
+    this.#giveUp(
+      new TephraError('write_unknown', 'the put before this one failed; nothing was stored'),
+    );
   }
 
-  /** Asks until the store answers: it closes and reopens a volume whose write failed. */
-  async #isPresent(key: string): Promise<boolean> {
-    for (;;) {
+  /** Fails what collects, and ends the epochs that gave out its rows. */
+  #giveUp(error: TephraError): void {
+    this.#state.endEpochs();
+    this.abandoned++;
+    for (const { waiters } of this.#queue.splice(0)) fail(waiters, error);
+  }
+
+  /** The store did not tell in time. */
+  #refuse(key: string, cause: TephraError): void {
+    const reason = cause.reason === 'storage_full' ? 'storage_full' : 'write_unknown';
+    const detail = `the store does not tell whether ${key} is there; send again later`;
+    this.#refusal = new TephraError(reason, detail, { cause });
+    this.#giveUp(this.#refusal);
+    for (const reject of this.#refusable) reject(this.#refusal);
+    this.#refusable.clear();
+  }
+
+  /**
+   * Asks until the store answers: it closes and reopens a volume whose write failed. Undefined once
+   * nobody wants to know.
+   */
+  async #isPresent(key: string): Promise<boolean | undefined> {
+    while (!this.#stopped) {
       try {
         return (await this.#state.store.size(key)) !== null;
       } catch (thrown) {
@@ -277,6 +335,7 @@ export class ShardWriter {
         });
       }
     }
+    return undefined;
   }
 }
 

@@ -149,6 +149,7 @@ export class ShardHost implements ShardHostApi {
           futureMs: limits.futureMs,
           flushBytes: limits.flushBytes,
           flushLingerMs: limits.flushLingerMs,
+          doubtWaitMs: limits.doubtWaitMs,
           duplicateSpanMs: HOUR_MS,
           duplicateEntriesMax: Math.max(
             1_000,
@@ -392,7 +393,7 @@ export class ShardHost implements ShardHostApi {
   /** Finishes what was accepted and the jobs that run. */
   async stop(): Promise<void> {
     for (const id of this.#openTrees.keys()) await this.closeNodes(id);
-    for (const { ingest } of this.#shards.values()) await ingest.settled();
+    await Promise.all([...this.#shards.values()].map(({ ingest }) => ingest.stop()));
     await this.#jobs;
   }
 

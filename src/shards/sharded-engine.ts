@@ -320,8 +320,14 @@ export class ShardedEngine implements Engine {
 
   stop(): Promise<void> {
     this.#stopped ??= (async () => {
-      await Promise.allSettled([...this.#pushes, this.#jobs, this.#gate.idle()]);
-      await Promise.all(this.#hosts.map(({ api }) => api.stop()));
+      const { stopWaitMs } = this.#options.limits;
+      const underWay = Promise.allSettled([...this.#pushes, this.#jobs, this.#gate.idle()]);
+      await this.#within(stopWaitMs, underWay);
+      const ended = Promise.all(this.#hosts.map(({ api }) => api.stop()));
+      // Nothing that is given up here was acknowledged, or is needed by what was.
+      if (!(await this.#within(stopWaitMs, ended))) {
+        await Promise.all(this.#hosts.map((host) => host.kill()));
+      }
     })();
     return this.#stopped;
   }
@@ -330,6 +336,14 @@ export class ShardedEngine implements Engine {
   async kill(): Promise<void> {
     this.#stopped ??= Promise.resolve();
     await Promise.all(this.#hosts.map((host) => host.kill()));
+  }
+
+  /** Waits for `work`, at most so long; resolves to whether it came to its end. */
+  #within(waitMs: number, work: Promise<unknown>): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#options.timers.after(waitMs, () => resolve(false));
+      work.then(() => resolve(true), reject).finally(cancel);
+    });
   }
 
   #refuseWhenStopping(): void {

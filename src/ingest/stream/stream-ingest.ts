@@ -154,7 +154,7 @@ export class StreamIngest {
     opening: StreamOpening,
   ): Promise<Omit<StreamOpened, 'replaces'>> {
     try {
-      await stream.quiet();
+      await this.#writer.orRefused(stream.quiet());
       const stored = stream.isSure ? 0 : await this.#lookUp(stream, opening);
       if (stream.call !== opening.call) {
         throw new TephraError('stream_replaced', 'the same instance has opened another call');

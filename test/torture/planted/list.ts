@@ -49,7 +49,7 @@ export const BUGS: readonly Bug[] = [
     site: 'identity on disk',
     mistake: 'no marker goes with the put',
     file: 'src/ingest/shard-writer.ts',
-    find: 'const markers = draft.waiters.flatMap(({ item }) => item.marker ?? []);',
+    find: 'const markers = markersOf(draft);',
     replace: 'const markers: string[] = [];',
   },
   {

@@ -110,6 +110,7 @@ class Simulation {
     this.#long = dice.chance(15);
     this.#limits = {
       flushLingerMs: dice.pick([0, 0, 5]),
+      doubtWaitMs: dice.pick([50, 250, 2_000]),
       flushBytes: dice.pick([100, 1 << 20]),
       absorbFragments: dice.pick([1, 3, 512]),
       absorbBytes: 8 << 20,
