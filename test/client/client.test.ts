@@ -215,6 +215,15 @@ describe('the client', () => {
     expect(client.url.endsWith('/t')).toBe(true);
     await bench.push({ startMs: DAY, samples: [{ stack: ['tls'], value: 3n }] });
     expect((await client.tree(select('shop'))).root.total).toBe(3n);
+    const stream = client.stream({ labels: { service_name: 'tls-stream' } });
+    const { tables } = stream;
+    const type = { name: 'process_cpu', ...CPU, periodType: CPU };
+    const family = tables.family({ labels: {}, types: [type] });
+    const stacks = [tables.stack(0, tables.frame('tls'))];
+    stream.write([{ family, startMs: DAY, durationMs: 0, stacks, columns: [[4]] }]);
+    expect(await stream.close(10_000)).toBe(true);
+    expect(stream.stats).toMatchObject({ settledEntries: 1, refusedEntries: 0 });
+    expect((await client.tree(select('tls-stream'))).root.total).toBe(4n);
     client.close();
   });
 });
