@@ -143,6 +143,13 @@ function write(this: Decoder, data: Buffer): Buffer[] {
   const messages: Buffer[] = [];
   let at = 0;
   while (at < data.length) {
+    // Of a long call a message that is whole is not copied: it is in the next moment, into its bundle.
+    const whole = this.bounds === undefined || this.collected !== undefined ? 0 : sizeAt(data, at);
+    if (whole > 0 && whole - PREFIX_BYTES <= this.maxReadMessageLength) {
+      messages.push(data.subarray(at, at + whole));
+      at += whole;
+      continue;
+    }
     const into = (this.collected ??= {
       bytes: Buffer.allocUnsafeSlow(Math.min(FIRST_BYTES, Math.max(PREFIX_BYTES, data.length))),
       used: 0,
@@ -176,6 +183,13 @@ function write(this: Decoder, data: Buffer): Buffer[] {
     else if (this.bounds.held > 0) hold(this.bounds, 0);
   }
   return messages;
+}
+
+/** Bytes of the message at `at` with what is in front of it; 0 if it is not whole. */
+function sizeAt(data: Buffer, at: number): number {
+  if (data.length - at < PREFIX_BYTES) return 0;
+  const size = PREFIX_BYTES + data.readUInt32BE(at + 1);
+  return size <= data.length - at ? size : 0;
 }
 
 /** Makes room; at most doubles what has come, so that a length alone reserves nothing. */

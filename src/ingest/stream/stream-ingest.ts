@@ -2,7 +2,7 @@ import type { Clock, Timers } from '../../base/clock.ts';
 import { assert, unreachable } from '../../base/assert.ts';
 import { type Reason, TephraError } from '../../base/errors.ts';
 import { createPause } from '../../base/slice.ts';
-import { DAY_MS, floorTo } from '../../base/time.ts';
+import { DAY_MS, floorTo, HOUR_MS } from '../../base/time.ts';
 import { serviceOf } from '../../profile/labels.ts';
 import { AdditionsReader } from '../../profile/stream/additions.ts';
 import { BatchReader, PartReader } from '../../profile/stream/batch.ts';
@@ -94,6 +94,9 @@ export class StreamIngest {
   /** By name; the least recently opened first. */
   readonly #known = new Map<string, KnownStream>();
   readonly #byCall = new Map<number, OpenCall>();
+  #volumeHour = -1;
+  #volume = '';
+  #markers = '';
   /** The bundle that is being taken in. */
   #taking: Promise<void> | undefined;
 
@@ -384,12 +387,23 @@ export class StreamIngest {
       if (!isInWindow(this.#rules, startMs, arrivalMs)) continue;
       lastDayMs = dayMs;
       const service = serviceOf(labels);
-      const name = { tenant, service, dayMs, rawVolume: rawVolume(arrivalMs) };
+      const name = { tenant, service, dayMs, rawVolume: this.#volumeOf(arrivalMs) };
       const scope = this.#state.gate === undefined ? liveScope(this.#state, name) : undefined;
       if (scope === undefined) missing.push(name);
       else scopes.set(dayMs, scope);
     }
     return missing.length === 0 ? scopes : new NeededScopes(missing);
+  }
+
+  /** The raw volume of an arrival, and the beginning of its markers: made once an hour, not a batch. */
+  #volumeOf(arrivalMs: number): string {
+    const hour = Math.floor(arrivalMs / HOUR_MS);
+    if (hour !== this.#volumeHour) {
+      this.#volumeHour = hour;
+      this.#volume = rawVolume(arrivalMs);
+      this.#markers = markerKey(this.#volume, 0, '');
+    }
+    return this.#volume;
   }
 
   /** Adds a batch's rows; false if the batch is done with, because there is no room or they are wrong. */
@@ -407,6 +421,7 @@ export class StreamIngest {
         // Alone in an epoch, twice: it would never fit. Once may be rows that it does not need.
         if (tables.isEmpty && stream.fullAt === batch.sequence) this.#refuse(stream, error);
         stream.fullAt = tables.isEmpty ? batch.sequence : 0;
+        stream.skipped ||= batch.sequence > stream.taken;
         this.#endEpoch(stream, error);
         return false;
       }
@@ -500,7 +515,7 @@ export class StreamIngest {
       scope,
       arrivalMs,
       pushes: own.pushes,
-      marker: markerKey(scope.rawVolume, 0, identity),
+      marker: `${this.#markers}${identity}`,
       markedBy: stream.name,
       bytes: own.bytes,
     }));

@@ -143,7 +143,8 @@ export class StreamHub implements SessionHub {
     });
   }
 
-  async #deliver(shard: number, { sessions, messages, bytes: size }: Bundle): Promise<void> {
+  async #deliver(shard: number, bundle: Bundle): Promise<void> {
+    const { sessions, messages, bytes: size } = bundle;
     const { engine, clock } = this.#deps;
     // Made alone: it is given away to the owner's thread.
     const bytes = new Uint8Array(size);
@@ -154,6 +155,9 @@ export class StreamHub implements SessionHub {
       at += message.bytes.byteLength;
       ends[i] = at;
     }
+    const holds = messages.map(({ hold }) => hold);
+    // The bytes are copied: what they came in may go.
+    messages.length = 0;
     const counts = new Map<StreamSession, number>();
     for (const session of sessions) counts.set(session, (counts.get(session) ?? 0) + 1);
     const calls = sessions.map(({ id }) => id);
@@ -170,7 +174,7 @@ export class StreamHub implements SessionHub {
       const error = TephraError.from(thrown);
       for (const [session, count] of counts) session.fail(error, count);
     } finally {
-      for (const { hold } of messages) hold.release();
+      for (const hold of holds) hold.release();
     }
   }
 

@@ -38,7 +38,7 @@ export function encodeEntries(writer: ByteWriter, entries: Entries): void {
     capacity += count * (columnWide ? 10 : 5);
   }
 
-  const body = new Uint8Array(capacity);
+  const body = bodyOf(capacity);
   const idBytes = packIds(stacks, body);
   let at = idBytes;
   const columnBytes: number[] = [];
@@ -53,6 +53,18 @@ export function encodeEntries(writer: ByteWriter, entries: Entries): void {
   for (const bytes of columnBytes) writer.varint(bytes);
   writer.raw(body.subarray(0, at));
 }
+
+/** Scratch of the thread: the writer copies what was put into it. */
+let scratch: Uint8Array = new Uint8Array(0);
+
+function bodyOf(capacity: number): Uint8Array {
+  // What is rarely large is not kept.
+  if (capacity > SCRATCH_BYTES_MAX) return new Uint8Array(capacity);
+  if (scratch.byteLength < capacity) scratch = new Uint8Array(2 * capacity);
+  return scratch;
+}
+
+const SCRATCH_BYTES_MAX = 256 * 1024;
 
 function isWide(ticks: Ticks): boolean {
   for (let i = 0; i < ticks.length; i++) if ((ticks[i] as number | bigint) >= TWO_32) return true;

@@ -201,15 +201,17 @@ function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void 
   writeTickTotals(writer, types);
 
   writer.varint(groups.length);
-  const entries = new ByteWriter(1024);
   for (const group of groups) {
     assert(group.entries.ticks.length === columns, 'a group lacks columns of the push');
     writeIds(writer, group);
-    entries.reset();
-    encodeEntries(entries, group.entries);
-    writer.block(entries.view());
+    ENTRIES.reset();
+    encodeEntries(ENTRIES, group.entries);
+    writer.block(ENTRIES.view());
   }
 }
+
+/** Scratch of the thread: one group is encoded at a time. */
+const ENTRIES = new ByteWriter(16 * 1024);
 
 function writeIds(writer: ByteWriter, { spanId, traceId }: PushGroup): void {
   assert(spanId === '' || /^[0-9a-f]{16}$/.test(spanId), 'a span id has 16 hex digits');

@@ -13,7 +13,7 @@ export const STREAM_MUTATIONS = [
     name: 'stream: the sequence is not stored with the batch',
     within,
     file: 'src/ingest/stream/stream-ingest.ts',
-    find: 'marker: markerKey(scope.rawVolume, 0, identity),',
+    find: 'marker: `${this.#markers}${identity}`,',
     replace: 'marker: undefined,',
   },
   {

@@ -231,27 +231,41 @@ class StreamHistory {
   async #compare(): Promise<void> {
     // Two questions: nothing may come in between.
     while (this.#taking.length > 0) await Promise.allSettled(this.#taking.splice(0));
-    const found = new Map<string, bigint>();
-    for (const [t, profileType] of TYPES.entries()) {
-      const { bytes } = await this.engine.flameGraph({
-        tenant: TENANT,
-        profileType,
-        selector: '{}',
-        startMs: this.#nowMs - 5 * 24 * HOUR_MS,
-        endMs: this.#nowMs + HOUR_MS,
-        maxNodes: 0,
-      });
-      for (const [stack, value] of readFlameGraph(bytes)) {
-        const leaf = (JSON.parse(stack) as string[]).at(-1) ?? '';
-        const count = t === 0 ? value : value / PERIOD;
-        if (t === 0) found.set(leaf, count);
-        else if (found.get(leaf) !== count) {
-          throw new Error(`${leaf}: ${found.get(leaf)} samples, but cpu of ${count}`);
-        }
-      }
+    let found = await this.#stored();
+    // A put whose outcome was not known may have come to light between the two questions.
+    for (let tries = 0; tries < 50 && found === undefined; tries++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      found = await this.#stored();
     }
+    if (found === undefined) throw new Error('samples and their cpu differ');
     for (const agent of this.#agents) agent.compare(found);
     for (const leaf of found.keys()) throw new Error(`nobody sent ${leaf}`);
+  }
+
+  /** Samples by leaf; undefined if the second type says otherwise. */
+  async #stored(): Promise<Map<string, bigint> | undefined> {
+    const [samples, cpu] = [await this.#merged(TYPES[0]), await this.#merged(TYPES[1])];
+    const leaves = new Set([...samples.keys(), ...cpu.keys()]);
+    for (const leaf of leaves) {
+      if ((samples.get(leaf) ?? 0n) * PERIOD !== (cpu.get(leaf) ?? 0n)) return undefined;
+    }
+    return samples;
+  }
+
+  async #merged(profileType: string): Promise<Map<string, bigint>> {
+    const { bytes } = await this.engine.flameGraph({
+      tenant: TENANT,
+      profileType,
+      selector: '{}',
+      startMs: this.#nowMs - 5 * 24 * HOUR_MS,
+      endMs: this.#nowMs + HOUR_MS,
+      maxNodes: 0,
+    });
+    const found = new Map<string, bigint>();
+    for (const [stack, value] of readFlameGraph(bytes)) {
+      found.set((JSON.parse(stack) as string[]).at(-1) ?? '', value);
+    }
+    return found;
   }
 }
 
