@@ -45,7 +45,7 @@ test('the example of the protocol page is what happens', async () => {
   expect(messages).toHaveLength(6);
   for (let i = 0; i < messages.length; i += 2) {
     const answer = new Promise<Buffer>((resolve) => call.once('data', resolve));
-    call.write(messages[i]);
+    call.write(messages[i] as Buffer);
     expect((await answer).toString('hex')).toBe(messages[i + 1]?.toString('hex'));
   }
   const { bytes } = await engine.flameGraph({
@@ -64,7 +64,9 @@ test('the example of the protocol page is what happens', async () => {
       ['["main","a","b"]', 304],
     ]),
   );
+  const ended = new Promise((resolve) => call.once('end', resolve));
   call.end();
+  await ended;
   client.close();
   await server.stop(1_000);
   await engine.stop();

@@ -16,6 +16,8 @@ import { startServer, type RunningServer } from '../../src/server/server.ts';
 import { createEngine } from '../../src/shards/create-engine.ts';
 import type { ShardedEngine } from '../../src/shards/sharded-engine.ts';
 import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
+import { readFlameGraph } from '../model/answers.ts';
+import { encodePprof, type ModelFrame } from '../model/profile.ts';
 import { openBytes, TestEncoder, type TestPart } from '../support/stream-agent.ts';
 
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
@@ -212,6 +214,84 @@ describe('a stream over a real socket', () => {
     expect(await merged('{service_name="refuse"}')).toMatchObject({ total: 2n });
     call.stream.end();
   });
+});
+
+function modelFrame(name: string): ModelFrame {
+  return {
+    name,
+    systemName: '',
+    file: '',
+    startLine: 0,
+    line: 0,
+    mappingFile: '',
+    buildId: '',
+    address: 0,
+    inlined: false,
+  };
+}
+
+describe('equality', () => {
+  test('the same samples as pprof by Push and by the stream give equal merges', async () => {
+    const stacks = Array.from({ length: 300 }, (_, i) =>
+      Array.from({ length: 1 + (i % 9) }, (__, d) => `f${(i * 7 + d * d) % 40}`),
+    );
+    const values = stacks.map((_, i) => 1 + ((i * 31) % 17));
+    const startMs = Date.now() - 5_000;
+    const payload = encodePprof({
+      sampleTypes: [
+        ['samples', 'count'],
+        ['cpu', 'nanoseconds'],
+      ],
+      periodType: ['cpu', 'nanoseconds'],
+      period: 10_000_000n,
+      timeNanos: BigInt(startMs) * 1_000_000n,
+      samples: stacks.map((stack, i) => ({
+        frames: stack.map(modelFrame),
+        values: [BigInt(values[i] as number), BigInt(values[i] as number) * 10_000_000n],
+        labels: [],
+      })),
+    });
+    const pushed = await engine.push([
+      {
+        tenant: 'anonymous',
+        labels: [
+          ['__name__', 'process_cpu'],
+          ['service_name', 'by push'],
+        ],
+        profileId: '',
+        format: 'pprof',
+        surface: 'push',
+        payload,
+        arrivalMs: Date.now(),
+      },
+    ]);
+    expect(pushed).toMatchObject([{ outcome: 'stored' }]);
+    const { call } = await opened('by stream');
+    const samples = stacks.map((stack, i) => ({
+      stack: stack.join(';'),
+      values: [values[i] as number],
+    }));
+    call.stream.write(new TestEncoder(1).batch(1, [part({}, { startMs, samples })]));
+    await call.settled(1);
+    call.stream.end();
+    for (const type of [SAMPLES, CPU]) {
+      const byStream = await graphOf('by stream', type);
+      expect(byStream.size).toBeGreaterThan(100);
+      expect(byStream).toEqual(await graphOf('by push', type));
+    }
+  });
+
+  async function graphOf(service: string, profileType: string): Promise<Map<string, bigint>> {
+    const { bytes } = await engine.flameGraph({
+      tenant: 'anonymous',
+      profileType,
+      selector: `{service_name="${service}"}`,
+      startMs: Date.now() - 3_600_000,
+      endMs: Date.now() + 600_000,
+      maxNodes: 0,
+    });
+    return readFlameGraph(bytes);
+  }
 });
 
 describe('bad input', () => {
