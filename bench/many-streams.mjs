@@ -59,12 +59,12 @@ for (let waited = 0; waited < 200; waited++) {
 clearInterval(watch);
 const cpuMs = server.cpuMs() - cpuBefore;
 const sent = good.reduce((sum, stream) => sum + stream.sent, 0);
-const open = good.filter((stream) => stream.settled < stream.sent || stream.ended).length;
+const behind = good.filter((stream) => stream.settled < stream.sent || stream.ended).length;
 const latencies = good.flatMap((stream) => stream.latencies).sort((a, b) => a - b);
 const at = (quantile) => latencies[Math.floor(quantile * (latencies.length - 1))] ?? Number.NaN;
 
 console.log(single('batches sent and acknowledged', sent, '', 0));
-console.log(single('streams not acknowledged in full', open, '', 0));
+console.log(single('streams not acknowledged in full', behind, '', 0));
 console.log(single('ack, p50', at(0.5), 'ms', 1));
 console.log(single('ack, p99', at(0.99), 'ms', 1));
 console.log(single('ack, most', at(1), 'ms', 1));
@@ -74,8 +74,8 @@ for (const [i, bytes] of thirds.entries()) {
   console.log(single(`resident at most, third ${i + 1}`, bytes / MB, 'MB', 0));
 }
 const grew = (thirds[2] - Math.max(thirds[1], thirds[0])) / MB;
-if (open > 0 || (!quick && grew > FLAT_MB)) {
-  console.error(`${open} streams were not acknowledged; memory grew by ${grew.toFixed(0)} MB`);
+if (behind > 0 || (!quick && grew > FLAT_MB)) {
+  console.error(`${behind} streams were not acknowledged; memory grew by ${grew.toFixed(0)} MB`);
   process.exitCode = 1;
 }
 for (const { close } of streams) close();
