@@ -141,12 +141,18 @@ export class CanonicalDictionaries {
     parts: readonly StoredPart[],
   ): Promise<Canonical> {
     const slices: (Uint8Array | null)[] = [];
-    const start = present?.lengths ?? NO_LENGTHS;
-    const missing = parts.filter(({ entry }) => !lengthsAtLeast(start, entry.to));
+    let before = present;
+    let missing = missingParts(before, parts);
+    const [first] = missing;
+    if (before !== undefined && first !== undefined) {
+      // A roll has joined what is known and what is not: then all is read again.
+      if (!lengthsEqual(before.lengths, first.entry.from)) before = undefined;
+      missing = missingParts(before, parts);
+    }
     for (const part of missing) slices.push(await this.#slice(part));
     const dictionary =
-      present === undefined ? new Dictionary(this.#random) : present.dictionary.copy(start);
-    let damagedStacks = present?.damagedStacks ?? 0;
+      before === undefined ? new Dictionary(this.#random) : before.dictionary.copy(before.lengths);
+    let damagedStacks = before?.damagedStacks ?? 0;
     for (const [i, { entry }] of missing.entries()) {
       const slice = slices[i] ?? null;
       if (slice !== null && tryAppend(dictionary, slice, entry.from, entry.to)) continue;
@@ -270,6 +276,15 @@ export class CanonicalDictionaries {
     if (await stillNames(of, dayMs, isNamed)) return;
     throw new TephraError('read_restarted', `segment ${id} was removed while it was read`);
   }
+}
+
+/** Slices with rows that are not known yet. */
+function missingParts(
+  known: Canonical | undefined,
+  parts: readonly StoredPart[],
+): readonly StoredPart[] {
+  const start = known?.lengths ?? NO_LENGTHS;
+  return parts.filter(({ entry }) => !lengthsAtLeast(start, entry.to));
 }
 
 /** Counts rows as canonical whose commit is known to have landed by the root alone. */
