@@ -3,7 +3,8 @@
  *
  * A store in memory with profiles on each of 30 days, read by real worker threads. A merge over all of
  * it is cancelled after a tenth of its time; then the CPU time of the process from 250 ms after that,
- * for 1 s, less that of 1 s in which nothing was asked. Ends with 1 if it is 20 ms or more.
+ * for 1 s, less that of 1 s in which nothing was asked. Ends with 1 if it is 20 ms or more. And how long a
+ * small push takes alone, and while a merge of all of it runs in the worker that owns its shard.
  */
 import { heading, numberFlag, spread } from './spent.mjs';
 
@@ -104,5 +105,49 @@ const { median, p90 } = spread(after);
 console.log(
   `CPU from 250 ms after the cancel on: median ${median.toFixed(1)} ms, p90 ${p90.toFixed(1)} ms, most ${Math.max(...after).toFixed(1)} ms`,
 );
+
+/** Wall milliseconds of small pushes, one after the other, for as long as `work` goes on. */
+const pushesDuring = async (work) => {
+  const took = [];
+  const state = { going: true };
+  const ended = work().finally(() => (state.going = false));
+  for (let n = 0; state.going; n++) {
+    const fromMs = Date.now() - 1_000;
+    const started = performance.now();
+    const [{ outcome, error }] = await engine.push([
+      {
+        tenant: 'anonymous',
+        labels: [
+          ['service_name', services[n % services.length]],
+          ['__name__', 'process_cpu'],
+        ],
+        profileId: '',
+        fromMs,
+        untilMs: fromMs + 1_000,
+        format: 'folded',
+        surface: 'ingest',
+        sampleRateHz: 100,
+        payload: Buffer.from(`main;serve;h1 ${n + 1}\n`),
+        arrivalMs: Date.now(),
+      },
+    ]);
+    if (outcome !== 'stored') throw new Error(error?.detail ?? outcome);
+    took.push(performance.now() - started);
+    await sleep(5);
+  }
+  await ended;
+  return took;
+};
+const merged = async () => {
+  for (let n = 0; n < (quick ? 1 : 3); n++) await engine.pprof(request);
+};
+for (const during of [false, true]) {
+  const took = await pushesDuring(during ? merged : () => sleep(quick ? 200 : 3_000));
+  const name = during ? 'during a merge' : 'alone';
+  const { median: middle, p90: slow } = spread(took);
+  console.log(
+    `${took.length} pushes ${name}: median ${middle.toFixed(1)} ms, p90 ${slow.toFixed(1)} ms, most ${Math.max(...took).toFixed(1)} ms`,
+  );
+}
 await engine.stop();
 process.exit(median < 20 ? 0 : 1);

@@ -8,6 +8,7 @@
  * above 6 ms without and 12 ms with encoding (median).
  */
 import { seededRandom } from '../dist/base/random.js';
+import { atOnce } from '../dist/base/steps.js';
 import { encodeDiff } from '../dist/query/encode/diff.js';
 import { encodeFlameGraph } from '../dist/query/encode/flame-graph.js';
 import { joinNameTrees } from '../dist/query/tree/join.js';
@@ -59,36 +60,41 @@ function randomSums(seed) {
 const source = randomSource(1);
 const sums = randomSums(2);
 const wide = { lo: sums.lo, hi: Float64Array.from(sums.lo, () => 1) };
-const tree = nameTreeOf(source, sums);
+const tree = atOnce(nameTreeOf(source, sums));
 const otherSums = randomSums(3);
-const other = nameTreeOf(source, otherSums);
+const other = atOnce(nameTreeOf(source, otherSums));
 console.log(`${STACKS} stacks, ${tree.parent.length} nodes, ${tree.names.length} names`);
 
-const prune = (one) => pruneTree({ ...one, sides: [one.self], totals: [one.total] }, MAX_NODES);
+const prune = (one) =>
+  atOnce(pruneTree({ ...one, sides: [one.self], totals: [one.total] }, MAX_NODES));
 const pruned = measure(
   'scatter, totals, threshold, prune',
-  () => prune(nameTreeOf(source, sums)),
+  () => prune(atOnce(nameTreeOf(source, sums))),
   options,
 );
 const encoded = measure(
   'the same and encode',
-  () => encodeFlameGraph(nameTreeOf(source, sums), MAX_NODES),
+  () => atOnce(encodeFlameGraph(atOnce(nameTreeOf(source, sums)), MAX_NODES)),
   options,
 );
 const others = [
-  measure('  scatter alone', () => nameTreeOf(source, sums), options),
+  measure('  scatter alone', () => atOnce(nameTreeOf(source, sums)), options),
   measure('  prune alone', () => prune(tree), options),
-  measure('  encode with prune', () => encodeFlameGraph(tree, MAX_NODES), options),
-  measure('in two lanes', () => encodeFlameGraph(nameTreeOf(source, wide), MAX_NODES), options),
-  measure('join of two trees', () => joinNameTrees([tree, other]), options),
+  measure('  encode with prune', () => atOnce(encodeFlameGraph(tree, MAX_NODES)), options),
+  measure(
+    'in two lanes',
+    () => atOnce(encodeFlameGraph(atOnce(nameTreeOf(source, wide)), MAX_NODES)),
+    options,
+  ),
+  measure('join of two trees', () => atOnce(joinNameTrees([tree, other])), options),
   measure(
     'diff of two sides',
-    () => encodeDiff(sidedTreeOf(source, [sums, otherSums]), MAX_NODES),
+    () => atOnce(encodeDiff(atOnce(sidedTreeOf(source, [sums, otherSums])), MAX_NODES)),
     options,
   ),
 ];
 for (const result of [pruned, encoded, ...others]) console.log(formatMeasure(result));
-console.log(`answer: ${encodeFlameGraph(tree, MAX_NODES).bytes.byteLength} bytes`);
+console.log(`answer: ${atOnce(encodeFlameGraph(tree, MAX_NODES)).bytes.byteLength} bytes`);
 if (!tiny && (pruned.medianMs > PRUNED_MS_MOST || encoded.medianMs > ENCODED_MS_MOST)) {
   console.error(`expected at most ${PRUNED_MS_MOST} ms and ${ENCODED_MS_MOST} ms`);
   process.exitCode = 1;

@@ -1,5 +1,6 @@
 import { ByteWriter } from '../../dist/base/bytes.js';
 import { seededRandom } from '../../dist/base/random.js';
+import { atOnce } from '../../dist/base/steps.js';
 import { StackResolver } from '../../dist/ingest/resolve.js';
 import { PprofReader } from '../../dist/profile/pprof/read.js';
 import { encodeFlameGraph } from '../../dist/query/encode/flame-graph.js';
@@ -56,8 +57,8 @@ export function makeStages() {
     return sums.finish();
   };
   const parts = sides.map((side) => ({ source: side.dictionary, sums: sumsOf(side) }));
-  const trees = parts.map(({ source, sums }) => nameTreeOf(source, sums));
-  const frameTree = frameTreeOf(parts);
+  const trees = parts.map(({ source, sums }) => atOnce(nameTreeOf(source, sums)));
+  const frameTree = atOnce(frameTreeOf(parts));
   return [
     ['read a pprof', () => reader.read(payload)],
     ['find its stacks', () => resolver.resolve(read, dictionary)],
@@ -65,11 +66,11 @@ export function makeStages() {
     ['encode its entries', () => encodeEntries(new ByteWriter(), entries)],
     ['encode the dictionary', () => dictionary.encodeSlice(NO_LENGTHS, dictionary.lengths)],
     [`add up ${COLUMNS} columns`, () => sumsOf(sides[0])],
-    ['tree by names', () => nameTreeOf(dictionary, parts[0].sums)],
-    ['join two trees by names', () => joinNameTrees(trees)],
-    ['encode a flame graph', () => encodeFlameGraph(trees[0], MAX_NODES)],
-    ['tree by frames', () => frameTreeOf(parts)],
-    ['encode a pprof', () => encodePprof(frameTree, HEADER)],
+    ['tree by names', () => atOnce(nameTreeOf(dictionary, parts[0].sums))],
+    ['join two trees by names', () => atOnce(joinNameTrees(trees))],
+    ['encode a flame graph', () => atOnce(encodeFlameGraph(trees[0], MAX_NODES))],
+    ['tree by frames', () => atOnce(frameTreeOf(parts))],
+    ['encode a pprof', () => atOnce(encodePprof(frameTree, HEADER))],
   ];
 }
 

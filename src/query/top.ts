@@ -1,7 +1,8 @@
+import { sortSteps, type Steps } from '../base/steps.ts';
 import { compareText } from '../base/text-order.ts';
 import { laneValue, totalsOf } from './tree/lanes.ts';
 import type { NameTree } from './tree/name-tree.ts';
-import { walkNames } from './tree/walk.ts';
+import { childrenOf, walkNames } from './tree/walk.ts';
 
 /** What one function cost. */
 export interface TopFunction {
@@ -13,12 +14,14 @@ export interface TopFunction {
 }
 
 /** All functions of a tree, the largest self first, then the largest total, then by name. */
-export function topFunctions(tree: NameTree): TopFunction[] {
-  const total = totalsOf(tree.parent, tree.self);
+export function* topFunctions(tree: NameTree): Steps<readonly TopFunction[]> {
+  const total = yield* totalsOf(tree.parent, tree.self);
   const byName = new Map<number, { self: bigint; total: bigint }>();
   const path: number[] = [];
   const onPath = new Map<number, number>();
-  for (const { node, depth } of walkNames(tree)) {
+  let steps = 0;
+  for (const { node, depth } of walkNames(tree, yield* childrenOf(tree))) {
+    if (++steps % WALKED_AT_ONCE === 0) yield;
     while (path.length > depth) {
       const left = path.pop() as number;
       onPath.set(left, (onPath.get(left) ?? 1) - 1);
@@ -32,13 +35,19 @@ export function topFunctions(tree: NameTree): TopFunction[] {
     onPath.set(name, outer + 1);
     path.push(name);
   }
-  return [...byName]
-    .map(([name, sums]) => ({ name: tree.names[name] as string, ...sums }))
-    .sort(
-      (a, b) =>
-        compareBig(b.self, a.self) || compareBig(b.total, a.total) || compareText(a.name, b.name),
-    );
+  const functions = [...byName].map(([name, sums]) => ({
+    name: tree.names[name] as string,
+    ...sums,
+  }));
+  return yield* sortSteps(
+    functions,
+    (a, b) =>
+      compareBig(b.self, a.self) || compareBig(b.total, a.total) || compareText(a.name, b.name),
+  );
 }
+
+/** Nodes that are visited without a break. */
+const WALKED_AT_ONCE = 1_024;
 
 function compareBig(a: bigint, b: bigint): number {
   return a < b ? -1 : a > b ? 1 : 0;

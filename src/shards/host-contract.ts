@@ -10,6 +10,7 @@ import type {
 } from '../ingest/stream/messages.ts';
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import type {
+  Cancelable,
   EncodedAnswer,
   LabelsRequest,
   MergeRequest,
@@ -74,11 +75,15 @@ export interface ShardHostApi {
   /** The merged tree by full frames. */
   mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart>;
   /** Joins and encodes a `querier.v1.SelectMergeStacktracesResponse`. */
-  finishFlameGraph(parts: readonly NamePart[], maxNodes: number): Promise<EncodedAnswer>;
+  finishFlameGraph(
+    parts: readonly NamePart[],
+    maxNodes: number,
+    asked: Cancelable,
+  ): Promise<EncodedAnswer>;
   /** Joins and encodes a tree in another form. */
-  finishTree(parts: readonly NamePart[], form: TreeForm): Promise<EncodedAnswer>;
+  finishTree(parts: readonly NamePart[], form: TreeForm, asked: Cancelable): Promise<EncodedAnswer>;
   /** Joins a tree and keeps it, to be read in chunks. Rejects with `too_many_queries`. */
-  openNodes(parts: readonly NamePart[], maxNodes: number): Promise<OpenNodes>;
+  openNodes(parts: readonly NamePart[], maxNodes: number, asked: Cancelable): Promise<OpenNodes>;
   /** The next `tephra.v1.MergeStreamResponse` of an open tree; null after the last. */
   readNodes(id: number): Promise<Uint8Array | null>;
   /** Forgets an open tree; no error if it is not there. */
@@ -88,7 +93,11 @@ export interface ShardHostApi {
   /** What a query would have to read. */
   queryCost(shards: readonly number[], request: CostRequest): Promise<QueryCost>;
   /** Joins and encodes a `querier.v1.DiffResponse`. */
-  finishDiff(parts: readonly SidedPart[], maxNodes: number): Promise<EncodedAnswer>;
+  finishDiff(
+    parts: readonly SidedPart[],
+    maxNodes: number,
+    asked: Cancelable,
+  ): Promise<EncodedAnswer>;
   /** Joins and encodes a `google.v1.Profile`. */
   finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer>;
   /** Runs the jobs of its shards that are due. */

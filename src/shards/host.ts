@@ -1,5 +1,6 @@
 import { TephraError } from '../base/errors.ts';
-import { createPause } from '../base/slice.ts';
+import { createPause, type Pause } from '../base/slice.ts';
+import { inSlices } from '../base/steps.ts';
 import { HOUR_MS } from '../base/time.ts';
 import { Acceptor } from '../ingest/accept.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
@@ -18,13 +19,9 @@ import { releaseVolume } from '../jobs/retention.ts';
 import { ShardJobs } from '../jobs/shard-jobs.ts';
 import { parseProfileType } from '../profile/profile-type.ts';
 import { encodeDiff } from '../query/encode/diff.ts';
-import { encodeDot } from '../query/encode/dot.ts';
 import { encodeFlameGraph } from '../query/encode/flame-graph.ts';
 import { NodeChunks } from '../query/encode/node-chunks.ts';
 import { encodePprof } from '../query/encode/pprof.ts';
-import type { EncodedTree } from '../query/encode/pruned.ts';
-import { encodeTop } from '../query/encode/top.ts';
-import { encodeTree } from '../query/encode/tree.ts';
 import { keepBelow } from '../query/execute/call-site.ts';
 import { QueryBudget } from '../query/execute/context.ts';
 import type { QueryContext } from '../query/execute/context.ts';
@@ -32,7 +29,6 @@ import { labelRows } from '../query/execute/label-rows.ts';
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import { queryCost } from '../query/execute/cost.ts';
 import type { CostRequest } from '../query/execute/cost.ts';
-import { instantsOf } from '../query/execute/instants.ts';
 import { mergeSums } from '../query/execute/merge.ts';
 import { Losses } from '../query/losses.ts';
 import { RawPushes } from '../query/execute/raw-pushes.ts';
@@ -40,30 +36,23 @@ import { profileStats } from '../query/execute/stats.ts';
 import { timelinePart } from '../query/execute/timeline.ts';
 import { addNotes, NO_NOTES } from '../query/request.ts';
 import type {
+  Cancelable,
   EncodedAnswer,
   LabelsRequest,
   MergeRequest,
   ProfileStats,
   QueryCost,
-  QueryNotes,
   SeriesRequest,
   TreeForm,
 } from '../query/request.ts';
 import type { SeriesPart } from '../query/series/part.ts';
-import { frameTreeOf, joinFrameTrees } from '../query/tree/join-frames.ts';
+import { joinFrameTrees } from '../query/tree/join-frames.ts';
 import { shapeForGoPgo } from '../query/tree/go-pgo.ts';
-import type { NameTree, SidedTree } from '../query/tree/name-tree.ts';
-import { asSide, joinNameTrees, joinSidedTrees } from '../query/tree/join.ts';
+import type { SidedTree } from '../query/tree/name-tree.ts';
+import { asSide, joinSidedTrees } from '../query/tree/join.ts';
 import { type Lanes, NO_LANES } from '../query/tree/lanes.ts';
-import { nameTreeOf, sidedTreeOf } from '../query/tree/name-tree-of.ts';
-import {
-  damagedFrameTree,
-  damagedNameTree,
-  weighFrames,
-  weighNames,
-  weighSides,
-} from '../query/tree/weights.ts';
-import type { TreeWeights } from '../query/tree/weights.ts';
+import { sidedTreeOf } from '../query/tree/name-tree-of.ts';
+import { damagedNameTree, weighFrames, weighSides } from '../query/tree/weights.ts';
 import { BlockCache } from '../storage/block/cache.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
 import { recoverShard } from '../storage/shard/recover.ts';
@@ -76,6 +65,14 @@ import type {
   ShardHostOptions,
   SidedPart,
 } from './host-contract.ts';
+import {
+  encodedAs,
+  frameTreeOfAll,
+  joined,
+  nameTreeOfAll,
+  notesOf,
+  showsDamage,
+} from './host-trees.ts';
 
 interface OwnedShard {
   readonly state: ShardState;
@@ -112,6 +109,7 @@ export class ShardHost implements ShardHostApi {
   #evicted = 0;
   /** Trees that are read in chunks, by id. */
   readonly #openTrees = new Map<number, OpenTree>();
+  #treesOpening = 0;
   #treesOpened = 0;
   readonly #recovered = { fragments: 0, sections: 0, damaged: 0 };
 
@@ -215,13 +213,8 @@ export class ShardHost implements ShardHostApi {
   async mergeNames(shards: readonly number[], request: MergeRequest): Promise<NamePart> {
     const context = this.#context(shards, request.signal);
     const merged = await mergeSums(context, request);
-    const trees: NameTree[] = [];
-    for (const { dictionary, sums } of merged.parts) {
-      trees.push(nameTreeOf(dictionary, keepBelow(dictionary, sums.finish(), request.callSite)));
-      await context.pause.here();
-    }
-    if (showsDamage(merged.damagedValue, request)) trees.push(damagedNameTree(merged.damagedValue));
-    return { tree: joinNameTrees(trees), notes: merged.notes, instants: merged.instants };
+    const tree = await inSlices(nameTreeOfAll(merged, request), context.pause);
+    return { tree, notes: merged.notes, instants: merged.instants };
   }
 
   async mergeSides(shards: readonly number[], sides: readonly MergeRequest[]): Promise<SidedPart> {
@@ -229,59 +222,77 @@ export class ShardHost implements ShardHostApi {
     const trees: SidedTree[] = [];
     let notes = NO_NOTES;
     for (const [i, request] of sides.entries()) {
-      const merged = await mergeSums(this.#context(shards, request.signal), request);
+      const context = this.#context(shards, request.signal);
+      const merged = await mergeSums(context, request);
       notes = addNotes(notes, merged.notes);
       for (const part of merged.parts) {
         const { dictionary } = part;
         const lanes = sums.get(dictionary) ?? sides.map(() => NO_LANES);
-        lanes[i] = keepBelow(dictionary, part.sums.finish(), request.callSite);
+        const kept = keepBelow(dictionary, part.sums.finish(), request.callSite);
+        lanes[i] = await inSlices(kept, context.pause);
         sums.set(dictionary, lanes);
       }
       if (showsDamage(merged.damagedValue, request)) {
         trees.push(asSide(damagedNameTree(merged.damagedValue), i, sides.length));
       }
     }
-    for (const [dictionary, lanes] of sums) trees.push(sidedTreeOf(dictionary, lanes));
-    return { tree: joinSidedTrees(trees, sides.length), notes };
+    const pause = this.#pause(sides[0]?.signal);
+    for (const [dictionary, lanes] of sums) {
+      trees.push(await inSlices(sidedTreeOf(dictionary, lanes), pause));
+    }
+    return { tree: await inSlices(joinSidedTrees(trees, sides.length), pause), notes };
   }
 
   async mergeFrames(shards: readonly number[], request: MergeRequest): Promise<FramePart> {
-    const merged = await mergeSums(this.#context(shards, request.signal), request);
-    const live = frameTreeOf(
-      merged.parts.map(({ dictionary, sums }) => ({
-        source: dictionary,
-        sums: keepBelow(dictionary, sums.finish(), request.callSite),
-      })),
-    );
-    const tree = showsDamage(merged.damagedValue, request)
-      ? joinFrameTrees([live, damagedFrameTree(merged.damagedValue)])
-      : live;
+    const context = this.#context(shards, request.signal);
+    const merged = await mergeSums(context, request);
+    const tree = await inSlices(frameTreeOfAll(merged, request), context.pause);
     return { tree, notes: merged.notes, instants: merged.instants };
   }
 
-  async finishFlameGraph(parts: readonly NamePart[], maxNodes: number): Promise<EncodedAnswer> {
-    const { tree, weights } = joined(parts);
-    const encoded = encodeFlameGraph(tree, maxNodes);
+  async finishFlameGraph(
+    parts: readonly NamePart[],
+    maxNodes: number,
+    { signal }: Cancelable,
+  ): Promise<EncodedAnswer> {
+    const pause = this.#pause(signal);
+    const { tree, weights } = await inSlices(joined(parts), pause);
+    const encoded = await inSlices(encodeFlameGraph(tree, maxNodes), pause);
     return { bytes: encoded.bytes, notes: notesOf(parts, [weights], encoded) };
   }
 
-  async finishTree(parts: readonly NamePart[], form: TreeForm): Promise<EncodedAnswer> {
-    const { tree, weights } = joined(parts);
-    const encoded = encodedAs(form, tree);
+  async finishTree(
+    parts: readonly NamePart[],
+    form: TreeForm,
+    { signal }: Cancelable,
+  ): Promise<EncodedAnswer> {
+    const pause = this.#pause(signal);
+    const { tree, weights } = await inSlices(joined(parts), pause);
+    const encoded = await inSlices(encodedAs(form, tree), pause);
     return { bytes: encoded.bytes, notes: notesOf(parts, [weights], encoded) };
   }
 
-  async openNodes(parts: readonly NamePart[], maxNodes: number): Promise<OpenNodes> {
+  async openNodes(
+    parts: readonly NamePart[],
+    maxNodes: number,
+    { signal }: Cancelable,
+  ): Promise<OpenNodes> {
     const { openTreesMax, treeChunkBytes } = this.#options.limits;
-    if (this.#openTrees.size >= openTreesMax) {
+    if (this.#openTrees.size + this.#treesOpening >= openTreesMax) {
       throw new TephraError('too_many_queries', `${openTreesMax} trees are being read in chunks`);
     }
-    const { tree, weights } = joined(parts);
-    const chunks = new NodeChunks(tree, maxNodes, treeChunkBytes);
-    // Unlike those of a host that died: a reader must never get another's tree.
-    const id = this.#options.incarnation * TREES_PER_INCARNATION + this.#treesOpened++;
-    this.#openTrees.set(id, { chunks, forget: this.#forgetLater(id) });
-    return { id, nodes: chunks.nodes, notes: notesOf(parts, [weights], chunks) };
+    this.#treesOpening++;
+    try {
+      const pause = this.#pause(signal);
+      const { tree, weights } = await inSlices(joined(parts), pause);
+      const chunks = await inSlices(NodeChunks.of(tree, maxNodes, treeChunkBytes), pause);
+      // Unlike those of a host that died: a reader must never get another's tree.
+      const id = this.#options.incarnation * TREES_PER_INCARNATION + this.#treesOpened++;
+      this.#openTrees.set(id, { chunks, forget: this.#forgetLater(id) });
+      return { id, nodes: chunks.nodes, notes: notesOf(parts, [weights], chunks) };
+    } finally {
+      this.#treesOpening--;
+    }
   }
 
   async readNodes(id: number): Promise<Uint8Array | null> {
@@ -307,27 +318,36 @@ export class ShardHost implements ShardHostApi {
     return queryCost(this.#context(shards, request.signal), request);
   }
 
-  async finishDiff(parts: readonly SidedPart[], maxNodes: number): Promise<EncodedAnswer> {
+  async finishDiff(
+    parts: readonly SidedPart[],
+    maxNodes: number,
+    { signal }: Cancelable,
+  ): Promise<EncodedAnswer> {
+    const pause = this.#pause(signal);
     const joint = joinSidedTrees(
       parts.map(({ tree }) => tree),
       2,
     );
-    const { tree, weights } = weighSides(joint);
-    const encoded = encodeDiff(tree, maxNodes);
+    const { tree, weights } = await inSlices(weighSides(await inSlices(joint, pause)), pause);
+    const encoded = await inSlices(encodeDiff(tree, maxNodes), pause);
     return { bytes: encoded.bytes, notes: notesOf(parts, weights, encoded) };
   }
 
   async finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer> {
-    const whole = joinFrameTrees(parts.map(({ tree }) => tree));
-    const tree = request.goPgo === undefined ? whole : shapeForGoPgo(whole, request.goPgo);
-    const encoded = encodePprof(tree, {
+    const pause = this.#pause(request.signal);
+    const whole = await inSlices(joinFrameTrees(parts.map(({ tree }) => tree)), pause);
+    const weights = await inSlices(weighFrames(whole), pause);
+    const { goPgo } = request;
+    const tree = goPgo === undefined ? whole : await inSlices(shapeForGoPgo(whole, goPgo), pause);
+    const pprof = encodePprof(tree, {
       type: parseProfileType(request.profileType),
       timeNanos: BigInt(Math.floor(request.startMs)) * NANOS,
       durationNanos: BigInt(Math.max(0, Math.floor(request.endMs - request.startMs))) * NANOS,
       period: 0n,
       within: request.within,
     });
-    const notes = notesOf(parts, [weighFrames(whole)], { ...encoded, foldedValue: 0n });
+    const encoded = await inSlices(pprof, pause);
+    const notes = notesOf(parts, [weights], { ...encoded, foldedValue: 0n });
     return { bytes: encoded.bytes, notes };
   }
 
@@ -408,59 +428,25 @@ export class ShardHost implements ShardHostApi {
     return owned;
   }
 
+  /** Yields after each slice, and ends work that nobody waits for. */
+  #pause(signal: AbortSignal | undefined): Pause {
+    const { clock, timers } = this.#options;
+    return createPause(clock, timers, () => {
+      if (signal?.aborted === true) throw TephraError.from(signal.reason);
+    });
+  }
+
   #context(shards: readonly number[], signal?: AbortSignal): QueryContext {
-    const { clock, timers, limits } = this.#options;
+    const { limits } = this.#options;
     return {
       shards: shards.map((shard) => this.#shard(shard).state),
       cache: this.#cache,
       raw: this.#raw,
-      pause: createPause(clock, timers, () => {
-        if (signal?.aborted === true) throw TephraError.from(signal.reason);
-      }),
+      pause: this.#pause(signal),
       budget: new QueryBudget(limits.queryBytes, limits.rawQueryBytes),
       losses: new Losses(),
     };
   }
-}
-
-/** The notes of all parts with what the joined trees tell. */
-function notesOf(
-  parts: readonly Pick<NamePart, 'notes' | 'instants'>[],
-  weights: readonly TreeWeights[],
-  encoded: Pick<EncodedTree, 'saturated' | 'foldedValue'>,
-): QueryNotes {
-  const notes = parts.reduce((sum, part) => addNotes(sum, part.notes), NO_NOTES);
-  const sum = (of: (weight: TreeWeights) => bigint): bigint =>
-    weights.reduce((value, weight) => value + of(weight), 0n);
-  return {
-    ...notes,
-    total: sum(({ total }) => total),
-    damagedValue: sum(({ damagedValue }) => damagedValue),
-    truncatedValue: sum(({ truncatedValue }) => truncatedValue),
-    foldedValue: encoded.foldedValue,
-    instants: instantsOf(parts.flatMap(({ instants }) => instants ?? [])),
-    saturated: notes.saturated || encoded.saturated,
-  };
-}
-
-function joined(parts: readonly NamePart[]): ReturnType<typeof weighNames> {
-  return weighNames(joinNameTrees(parts.map(({ tree }) => tree)));
-}
-
-function encodedAs(form: TreeForm, tree: NameTree): EncodedTree {
-  switch (form.kind) {
-    case 'tree':
-      return encodeTree(tree, form.maxNodes);
-    case 'dot':
-      return encodeDot(tree, form.maxNodes);
-    default:
-      return encodeTop(tree, form.limit);
-  }
-}
-
-/** Whether value without stacks has a place in the answer: none below a call site. */
-function showsDamage(value: bigint, { callSite }: MergeRequest): boolean {
-  return value > 0n && (callSite === undefined || callSite.length === 0);
 }
 
 /** `pushesStored` as `pushes_stored`. */

@@ -220,7 +220,9 @@ export class ShardedEngine implements Engine {
   flameGraph(asked: MergeRequest): Promise<EncodedAnswer> {
     return this.#query(asked, async (request) => {
       const parts = await this.#mergeNames(request);
-      return this.#finisher().finishFlameGraph(parts, this.#maxNodes(request));
+      return this.#finisher().finishFlameGraph(parts, this.#maxNodes(request), {
+        signal: request.signal,
+      });
     });
   }
 
@@ -236,7 +238,7 @@ export class ShardedEngine implements Engine {
   tree(asked: MergeRequest, form: TreeForm): Promise<EncodedAnswer> {
     return this.#query(asked, async (request) => {
       const parts = await this.#mergeNames(request);
-      return this.#finisher().finishTree(parts, form);
+      return this.#finisher().finishTree(parts, form, { signal: request.signal });
     });
   }
 
@@ -244,7 +246,9 @@ export class ShardedEngine implements Engine {
     return this.#query(asked, async (request) => {
       const parts = await this.#mergeNames(request);
       const host = this.#finisher();
-      const { id, nodes, notes } = await host.openNodes(parts, this.#maxNodes(request));
+      const maxNodes = this.#maxNodes(request);
+      const { signal } = request;
+      const { id, nodes, notes } = await host.openNodes(parts, maxNodes, { signal });
       return { nodes, notes, chunks: chunksOf(host, id) };
     });
   }
@@ -281,7 +285,7 @@ export class ShardedEngine implements Engine {
       const parts = await this.#spread(left.tenant, selectors, (api, shards) =>
         api.mergeSides(shards, sides),
       );
-      return this.#finisher().finishDiff(parts, this.#maxNodes(left));
+      return this.#finisher().finishDiff(parts, this.#maxNodes(left), { signal });
     });
   }
 

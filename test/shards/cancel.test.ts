@@ -1,11 +1,13 @@
 import { MessageChannel } from 'node:worker_threads';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { assert } from '../../src/base/assert.ts';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { TephraError } from '../../src/base/errors.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { seededRandom } from '../../src/base/random.ts';
 import { createPause } from '../../src/base/slice.ts';
 import { createEngine } from '../../src/shards/create-engine.ts';
+import type { Engine } from '../../src/shards/engine.ts';
 import { QueryGate } from '../../src/shards/query-gate.ts';
 import { connect, serve } from '../../src/shards/rpc.ts';
 import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
@@ -106,57 +108,116 @@ describe('the gate', () => {
   });
 });
 
-test('a merge that nobody waits for stops, and its host is idle soon after', async () => {
-  const engine = await createEngine({
-    store: new MemoryBlobStore(),
-    workers: 0,
-    incarnation: 1,
-    clock: systemClock,
-    timers: systemTimers,
-    random: seededRandom(1),
-  });
-  const nowMs = Date.now();
-  const text = Array.from({ length: 200 }, (_, i) => `main;f${i};g${i} ${i + 1}\n`).join('');
-  const payload = Buffer.from(text);
-  for (let batch = 0; batch < 10; batch++) {
-    await engine.push(
-      Array.from({ length: 100 }, (_, i) => ({
-        tenant: 'anonymous',
-        labels: [
-          ['service_name', 'shop'],
-          ['__name__', 'process_cpu'],
-        ] as const,
-        profileId: '',
-        fromMs: nowMs - (batch * 100 + i) * 60_000,
-        untilMs: nowMs - (batch * 100 + i) * 60_000 + 10_000,
-        format: 'folded' as const,
-        surface: 'ingest' as const,
-        sampleRateHz: 100,
-        payload,
-        arrivalMs: nowMs,
-      })),
-    );
-  }
-  const controller = new AbortController();
-  const request = {
-    tenant: 'anonymous',
-    selector: '{}',
-    startMs: nowMs - 30 * 86_400_000,
-    endMs: nowMs + 60_000,
-    profileType: CPU,
-    signal: controller.signal,
+/** A clock by which every slice is used up at once: each place where work can breathe is a yield. */
+function countedTime() {
+  let nowMs = 0;
+  const time = {
+    yields: 0,
+    onYield: (): void => {},
+    clock: { nowMs: systemClock.nowMs, monotonicMs: () => (nowMs += LIMITS.sliceMs) },
+    timers: {
+      after: systemTimers.after,
+      yield: async () => {
+        time.yields++;
+        time.onYield();
+        await systemTimers.yield();
+      },
+    },
   };
-  expect((await engine.flameGraph(request)).bytes.length).toBeGreaterThan(1_000);
-  const merges = Array.from({ length: LIMITS.queriesAtOnce + 2 }, () => engine.flameGraph(request));
-  controller.abort(gone);
-  const outcomes = await Promise.allSettled(merges);
-  expect(
-    outcomes.map((o) => (o.status === 'rejected' ? TephraError.from(o.reason).reason : '')),
-  ).toEqual(merges.map(() => 'canceled'));
-  await sleep(100);
-  const before = process.cpuUsage();
-  await sleep(100);
-  const { user, system } = process.cpuUsage(before);
-  expect((user + system) / 1_000).toBeLessThan(50);
-  await engine.stop();
+  return time;
+}
+
+describe('a merge that nobody waits for', () => {
+  const time = countedTime();
+  const days = 2;
+  const nowMs = Date.now();
+  const range = { startMs: nowMs - 30 * 86_400_000, endMs: nowMs + 60_000 };
+  const asked = { tenant: 'anonymous', selector: '{}', profileType: CPU, ...range };
+  let engine: Engine;
+
+  beforeAll(async () => {
+    engine = await createEngine({
+      store: new MemoryBlobStore(),
+      workers: 0,
+      incarnation: 1,
+      clock: time.clock,
+      timers: time.timers,
+      random: seededRandom(1),
+    });
+    const stacks = Array.from({ length: 10_000 }, (_, i) => `main;f${i % 97};g${i} ${i + 1}\n`);
+    const payload = Buffer.from(stacks.join(''));
+    const items = Array.from({ length: days }, (_, day) => ({
+      tenant: 'anonymous',
+      labels: [
+        ['service_name', 'shop'],
+        ['__name__', 'process_cpu'],
+      ] as const,
+      profileId: '',
+      fromMs: nowMs - day * 86_400_000,
+      untilMs: nowMs - day * 86_400_000 + 10_000,
+      format: 'folded' as const,
+      surface: 'ingest' as const,
+      sampleRateHz: 100,
+      payload,
+      arrivalMs: nowMs,
+    }));
+    const outcomes = await engine.push(items);
+    assert(
+      outcomes.every(({ outcome }) => outcome === 'stored'),
+      'every push is stored',
+    );
+  });
+
+  afterAll(() => engine.stop());
+
+  const merges: readonly (readonly [string, (signal?: AbortSignal) => Promise<unknown>])[] = [
+    ['flame graph', (signal) => engine.flameGraph({ ...asked, signal })],
+    ['pprof', (signal) => engine.pprof({ ...asked, signal })],
+    ['tree', (signal) => engine.tree({ ...asked, signal }, { kind: 'tree', maxNodes: 100_000 })],
+    ['top', (signal) => engine.tree({ ...asked, signal }, { kind: 'top', limit: 10 })],
+    ['nodes', (signal) => engine.nodes({ ...asked, signal })],
+    [
+      'diff',
+      (signal) => {
+        const side = { ...asked, signal };
+        return engine.diff({ left: side, right: side });
+      },
+    ],
+  ];
+
+  test.each(merges)('stops at its next break, wherever it is: %s', async (_name, merge) => {
+    time.yields = 0;
+    await merge();
+    const whole = time.yields;
+    // Each dictionary and each part of a sweep over its 10,000 stacks.
+    expect(whole).toBeGreaterThan(days * 20);
+    for (let fifth = 0; fifth < 5; fifth++) {
+      const at = Math.max(1, Math.floor((whole * fifth) / 5));
+      const controller = new AbortController();
+      time.yields = 0;
+      time.onYield = () => {
+        if (time.yields === at) controller.abort(gone);
+      };
+      await expect(merge(controller.signal)).rejects.toMatchObject({ reason: 'canceled' });
+      for (let round = 0; round < 20; round++) await systemTimers.yield();
+      time.onYield = () => {};
+      expect({ at, yields: time.yields }).toEqual({ at, yields: at });
+    }
+  });
+
+  test('leaves none of those behind that wait or run beside it', async () => {
+    const controller = new AbortController();
+    const all = Array.from({ length: LIMITS.queriesAtOnce + 2 }, () =>
+      engine.flameGraph({ ...asked, signal: controller.signal }),
+    );
+    controller.abort(gone);
+    const outcomes = await Promise.allSettled(all);
+    expect(
+      outcomes.map((o) => (o.status === 'rejected' ? TephraError.from(o.reason).reason : '')),
+    ).toEqual(all.map(() => 'canceled'));
+    for (let round = 0; round < 20; round++) await systemTimers.yield();
+    const before = time.yields;
+    for (let round = 0; round < 20; round++) await systemTimers.yield();
+    expect(time.yields).toBe(before);
+  });
 });

@@ -1,3 +1,4 @@
+import type { Steps } from '../../base/steps.ts';
 import { addWide, createWide, type WideLanes } from '../tree/lanes.ts';
 import type { SidedTree } from '../tree/name-tree.ts';
 import { pruneTree } from '../tree/prune.ts';
@@ -17,14 +18,14 @@ const RIGHT_TICKS = 6;
  * Prunes a tree of two sides to `maxNodes` (a node counts with its larger side) and writes a
  * `querier.v1.DiffResponse`. A node of one side only is zero on the other.
  */
-export function encodeDiff(tree: SidedTree, maxNodes: number): EncodedTree {
-  const pruned = pruneTree(tree, maxNodes);
+export function* encodeDiff(tree: SidedTree, maxNodes: number): Steps<EncodedTree> {
+  const pruned = yield* pruneTree(tree, maxNodes);
   const totals = pruned.sides.map(({ total }) => total) as [WideLanes, WideLanes];
-  const { names, indexOf } = nameOrder(pruned);
+  const { names, indexOf } = yield* nameOrder(pruned);
   const writer = new ProtoWriter();
   const flameGraph = writer.begin(FLAMEGRAPH);
-  writeNames(writer, names);
-  writeLevels(writer, pruned, indexOf);
+  yield* writeNames(writer, names);
+  yield* writeLevels(writer, pruned, indexOf);
   const both = createWide(3);
   for (const [i, { hi, lo }] of totals.entries()) {
     addWide(both, 2, hi[0] as number, lo[0] as number);
@@ -33,19 +34,16 @@ export function encodeDiff(tree: SidedTree, maxNodes: number): EncodedTree {
   writeValue(writer, TOTAL, both, 2);
   const maxSelfs = createWide(2);
   for (const [i, { self }] of pruned.sides.entries()) {
-    const { hi, lo } = largest(self);
+    const { hi, lo } = yield* largest(self);
     addWide(maxSelfs, i, hi, lo);
   }
-  const maxSelf = largest(maxSelfs);
+  const maxSelf = yield* largest(maxSelfs);
   writer.wideField(MAX_SELF, maxSelf.hi, maxSelf.lo);
   writeValue(writer, LEFT_TICKS, both, 0);
   writeValue(writer, RIGHT_TICKS, both, 1);
   writer.end(flameGraph);
-  return {
-    bytes: writer.finish(),
-    saturated: writer.saturated,
-    foldedValue: foldedValueOf(pruned),
-  };
+  const foldedValue = yield* foldedValueOf(pruned);
+  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };
 }
 
 function writeValue(writer: ProtoWriter, field: number, lanes: WideLanes, at: number): void {

@@ -1,7 +1,8 @@
+import { sortSteps, type Steps } from '../../base/steps.ts';
 import { compareText } from '../../base/text-order.ts';
 import { laneValue, totalsOf } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
-import { walkNames } from '../tree/walk.ts';
+import { childrenOf, walkNames } from '../tree/walk.ts';
 import { ProtoWriter } from './proto-writer.ts';
 import type { EncodedTree } from './pruned.ts';
 
@@ -15,9 +16,10 @@ const INT64_MAX = (1n << 63n) - 1n;
  * `maxNodes` functions with the largest totals, an edge for each call between two of them. A stack counts
  * once for a function and once for a call, however often it recurses.
  */
-export function encodeDot(tree: NameTree, maxNodes: number): EncodedTree {
-  const graph = graphOf(tree);
-  const functions = [...graph.functions].sort(
+export function* encodeDot(tree: NameTree, maxNodes: number): Steps<EncodedTree> {
+  const graph = yield* graphOf(tree);
+  const functions = yield* sortSteps(
+    [...graph.functions],
     ([a, left], [b, right]) =>
       compareBig(right.total, left.total) ||
       compareBig(right.self, left.self) ||
@@ -43,14 +45,17 @@ export function encodeDot(tree: NameTree, maxNodes: number): EncodedTree {
   return { bytes: writer.finish(), saturated: graph.total > INT64_MAX, foldedValue };
 }
 
+/** Nodes that are visited without a break. */
+const WALKED_AT_ONCE = 1_024;
+
 interface Graph {
   readonly total: bigint;
   readonly functions: ReadonlyMap<number, { self: bigint; total: bigint }>;
   readonly edges: ReadonlyMap<string, { from: number; to: number; value: bigint }>;
 }
 
-function graphOf(tree: NameTree): Graph {
-  const totals = tree.total ?? totalsOf(tree.parent, tree.self);
+function* graphOf(tree: NameTree): Steps<Graph> {
+  const totals = tree.total ?? (yield* totalsOf(tree.parent, tree.self));
   const functions = new Map<number, { self: bigint; total: bigint }>();
   const edges = new Map<string, { from: number; to: number; value: bigint }>();
   const path: { readonly name: number; readonly call: string }[] = [];
@@ -60,7 +65,9 @@ function graphOf(tree: NameTree): Graph {
     onPath.set(key, before + by);
     return before;
   };
-  for (const { node, depth } of walkNames(tree)) {
+  let steps = 0;
+  for (const { node, depth } of walkNames(tree, yield* childrenOf(tree))) {
+    if (++steps % WALKED_AT_ONCE === 0) yield;
     while (path.length > depth) {
       const left = path.pop();
       if (left === undefined) break;

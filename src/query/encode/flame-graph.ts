@@ -1,3 +1,4 @@
+import type { Steps } from '../../base/steps.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
 import { nameOrder } from './name-order.ts';
@@ -14,17 +15,18 @@ const MAX_SELF = 4;
  * flame graph. A tree without samples gives the name `total` and one level `[0, 0, 0, 0]`: Grafana
  * needs both.
  */
-export function encodeFlameGraph(tree: NameTree, maxNodes: number): EncodedTree {
-  const kept = pruned(tree, maxNodes);
+export function* encodeFlameGraph(tree: NameTree, maxNodes: number): Steps<EncodedTree> {
+  const kept = yield* pruned(tree, maxNodes);
   const [{ self, total }] = kept.sides as [(typeof kept.sides)[number]];
-  const { names, indexOf } = nameOrder(kept);
+  const { names, indexOf } = yield* nameOrder(kept);
   const writer = new ProtoWriter();
   const flameGraph = writer.begin(FLAMEGRAPH);
-  writeNames(writer, names);
-  writeLevels(writer, kept, indexOf);
+  yield* writeNames(writer, names);
+  yield* writeLevels(writer, kept, indexOf);
   writer.wideField(TOTAL, total.hi[0] as number, total.lo[0] as number);
-  const maxSelf = largest(self);
+  const maxSelf = yield* largest(self);
   writer.wideField(MAX_SELF, maxSelf.hi, maxSelf.lo);
   writer.end(flameGraph);
-  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue: foldedValueOf(kept) };
+  const foldedValue = yield* foldedValueOf(kept);
+  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };
 }

@@ -1,5 +1,7 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { addWide, createWide, TWO_32, type WideLanes } from '../tree/lanes.ts';
 import type { PrunedTree } from '../tree/prune.ts';
+import type { WideValue } from '../tree/threshold.ts';
 import type { ProtoWriter } from './proto-writer.ts';
 
 /** Field numbers that `querier.v1.FlameGraph` and `FlameGraphDiff` have in common. */
@@ -8,8 +10,10 @@ const LEVELS = 2;
 const LEVEL_VALUES = 1;
 
 /** Writes the name table. */
-export function writeNames(writer: ProtoWriter, names: readonly string[]): void {
-  for (const text of names) writer.text(NAMES, text);
+export function* writeNames(writer: ProtoWriter, names: readonly string[]): Steps<void> {
+  yield* sweep(0, names.length, (from, to) => {
+    for (let i = from; i < to; i++) writer.text(NAMES, names[i] as string);
+  });
 }
 
 /**
@@ -17,15 +21,19 @@ export function writeNames(writer: ProtoWriter, names: readonly string[]): void 
  * the distance from the end of the node before it on the level; children begin behind their
  * parent's own value.
  */
-export function writeLevels(writer: ProtoWriter, tree: PrunedTree, indexOf: Uint32Array): void {
+export function* writeLevels(
+  writer: ProtoWriter,
+  tree: PrunedTree,
+  indexOf: Uint32Array,
+): Steps<void> {
   const { name, childStart, children, sides } = tree;
-  const starts = sides.map(({ self, total }) => startsOf(tree, self, total));
+  const starts: WideLanes[] = [];
+  for (const { self, total } of sides) starts.push(yield* startsOf(tree, self, total));
   const breadthFirst = new Uint32Array(name.length);
   let known = 1;
-  for (let from = 0, to = 1; from < to; from = to, to = known) {
-    const level = writer.begin(LEVELS);
-    const values = writer.begin(LEVEL_VALUES);
-    const ends = createWide(sides.length);
+  const ends = createWide(sides.length);
+  const write = (from: number, to: number): void => {
+    let next = known;
     for (let i = from; i < to; i++) {
       const node = breadthFirst[i] as number;
       for (let s = 0; s < sides.length; s++) {
@@ -38,9 +46,17 @@ export function writeLevels(writer: ProtoWriter, tree: PrunedTree, indexOf: Uint
       writer.uint(indexOf[name[node] as number] as number);
       const end = childStart[node + 1] as number;
       for (let c = childStart[node] as number; c < end; c++) {
-        breadthFirst[known++] = children[c] as number;
+        breadthFirst[next++] = children[c] as number;
       }
     }
+    known = next;
+  };
+  for (let from = 0, to = 1; from < to; from = to, to = known) {
+    const level = writer.begin(LEVELS);
+    const values = writer.begin(LEVEL_VALUES);
+    ends.hi.fill(0);
+    ends.lo.fill(0);
+    yield* sweep(from, to, write);
     writer.end(values);
     writer.end(level);
   }
@@ -64,36 +80,40 @@ function writeDistance(
 }
 
 /** Absolute x of every node. Children have larger ids than their parents. */
-function startsOf(tree: PrunedTree, self: WideLanes, total: WideLanes): WideLanes {
+function* startsOf(tree: PrunedTree, self: WideLanes, total: WideLanes): Steps<WideLanes> {
   const { childStart, children } = tree;
   const starts = createWide(tree.name.length);
   const at = createWide(1);
-  for (let node = 0; node < tree.name.length; node++) {
-    at.hi[0] = starts.hi[node] as number;
-    at.lo[0] = starts.lo[node] as number;
-    addWide(at, 0, self.hi[node] as number, self.lo[node] as number);
-    const end = childStart[node + 1] as number;
-    for (let c = childStart[node] as number; c < end; c++) {
-      const child = children[c] as number;
-      starts.hi[child] = at.hi[0];
-      starts.lo[child] = at.lo[0];
-      addWide(at, 0, total.hi[child] as number, total.lo[child] as number);
+  yield* sweep(0, tree.name.length, (from, to) => {
+    for (let node = from; node < to; node++) {
+      at.hi[0] = starts.hi[node] as number;
+      at.lo[0] = starts.lo[node] as number;
+      addWide(at, 0, self.hi[node] as number, self.lo[node] as number);
+      const end = childStart[node + 1] as number;
+      for (let c = childStart[node] as number; c < end; c++) {
+        const child = children[c] as number;
+        starts.hi[child] = at.hi[0];
+        starts.lo[child] = at.lo[0];
+        addWide(at, 0, total.hi[child] as number, total.lo[child] as number);
+      }
     }
-  }
+  });
   return starts;
 }
 
 /** The largest of the values. */
-export function largest(lanes: WideLanes): { readonly hi: number; readonly lo: number } {
+export function* largest(lanes: WideLanes): Steps<WideValue> {
   let hi = 0;
   let lo = 0;
-  for (let i = 0; i < lanes.lo.length; i++) {
-    const high = lanes.hi[i] as number;
-    const low = lanes.lo[i] as number;
-    if (high > hi || (high === hi && low > lo)) {
-      hi = high;
-      lo = low;
+  yield* sweep(0, lanes.lo.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const high = lanes.hi[i] as number;
+      const low = lanes.lo[i] as number;
+      if (high > hi || (high === hi && low > lo)) {
+        hi = high;
+        lo = low;
+      }
     }
-  }
+  });
   return { hi, lo };
 }

@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import type { PrunedTree } from '../tree/prune.ts';
 import { ProtoWriter } from './proto-writer.ts';
@@ -17,6 +18,8 @@ const TOTAL = 6;
  * first uses them. Node 0 is the root.
  */
 export class NodeChunks {
+  /** Value in nodes `other`. */
+  readonly foldedValue: bigint;
   readonly #tree: PrunedTree;
   readonly #parent: Uint32Array;
   readonly #chunkBytes: number;
@@ -26,22 +29,29 @@ export class NodeChunks {
   #next = 0;
   #saturated = false;
 
-  /** `chunkBytes`: size from which a chunk is closed. */
-  constructor(tree: NameTree, maxNodes: number, chunkBytes: number) {
-    this.#tree = pruned(tree, maxNodes);
+  private constructor(
+    tree: PrunedTree,
+    parent: Uint32Array,
+    foldedValue: bigint,
+    chunkBytes: number,
+  ) {
+    this.#tree = tree;
+    this.#parent = parent;
+    this.foldedValue = foldedValue;
     this.#chunkBytes = chunkBytes;
-    this.#numberOf = new Uint32Array(this.#tree.names.length);
-    this.#parent = parentsOf(this.#tree);
+    this.#numberOf = new Uint32Array(tree.names.length);
+  }
+
+  /** Prunes `tree` to `maxNodes`; `chunkBytes`: size from which a chunk is closed. */
+  static *of(tree: NameTree, maxNodes: number, chunkBytes: number): Steps<NodeChunks> {
+    const kept = yield* pruned(tree, maxNodes);
+    const parent = yield* parentsOf(kept);
+    return new NodeChunks(kept, parent, yield* foldedValueOf(kept), chunkBytes);
   }
 
   /** Nodes in all. */
   get nodes(): number {
     return this.#tree.name.length;
-  }
-
-  /** Value in nodes `other`. */
-  get foldedValue(): bigint {
-    return foldedValueOf(this.#tree);
   }
 
   /** Whether a value of the chunks so far was cut to 2^63 - 1. */
@@ -101,11 +111,13 @@ export class NodeChunks {
 /** Bytes of a node without its name, about. */
 const NODE_BYTES = 16;
 
-function parentsOf({ name, childStart, children }: PrunedTree): Uint32Array {
+function* parentsOf({ name, childStart, children }: PrunedTree): Steps<Uint32Array> {
   const parent = new Uint32Array(name.length);
-  for (let node = 0; node < name.length; node++) {
-    const end = childStart[node + 1] as number;
-    for (let c = childStart[node] as number; c < end; c++) parent[children[c] as number] = node;
-  }
+  yield* sweep(0, name.length, (from, to) => {
+    for (let node = from; node < to; node++) {
+      const end = childStart[node + 1] as number;
+      for (let c = childStart[node] as number; c < end; c++) parent[children[c] as number] = node;
+    }
+  });
   return parent;
 }

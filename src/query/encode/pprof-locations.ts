@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { FRAME_INLINED } from '../../storage/dictionary/rows.ts';
 import type { FrameTree } from '../tree/frame-tree.ts';
 import { PairTable } from '../tree/pair-table.ts';
@@ -24,30 +25,36 @@ export interface LocationPlan {
  * not inlined, so a stack that ends in the middle of a chain has another location than one that
  * goes on.
  */
-export function planLocations(tree: FrameTree): LocationPlan {
+export function* planLocations(tree: FrameTree): Steps<LocationPlan> {
   const { parent, frame, frames } = tree;
-  const { mappingOf, mappings } = mappingsOf(tree);
+  const { mappingOf, mappings } = yield* mappingsOf(tree);
   const chains = new PairTable(1, frames.fn.length);
   const location = new Uint32Array(parent.length);
   const above = new Uint32Array(parent.length);
-  for (let node = 1; node < parent.length; node++) {
-    const caller = parent[node] as number;
-    const own = frame[node] as number;
-    const inlined =
-      caller > 0 &&
-      ((frames.flags[own] as number) & FRAME_INLINED) !== 0 &&
-      mappingOf[own] === mappingOf[frame[caller] as number];
-    location[node] = chains.intern(inlined ? (location[caller] as number) : -1, own);
-    above[node] = inlined ? (above[caller] as number) : caller;
-  }
+  yield* sweep(1, parent.length, (from, to) => {
+    for (let node = from; node < to; node++) {
+      const caller = parent[node] as number;
+      const own = frame[node] as number;
+      const inlined =
+        caller > 0 &&
+        ((frames.flags[own] as number) & FRAME_INLINED) !== 0 &&
+        mappingOf[own] === mappingOf[frame[caller] as number];
+      location[node] = chains.intern(inlined ? (location[caller] as number) : -1, own);
+      above[node] = inlined ? (above[caller] as number) : caller;
+    }
+  });
   return { location, above, outer: chains.a, frameOf: chains.b, mappingOf, mappings };
 }
 
-function mappingsOf({ frames }: FrameTree): Pick<LocationPlan, 'mappingOf' | 'mappings'> {
+function* mappingsOf({ frames }: FrameTree): Steps<Pick<LocationPlan, 'mappingOf' | 'mappings'>> {
   const pairs = new PairTable(1, 16);
-  const mappingOf = Int32Array.from(frames.mappingFile, (file, i) => {
-    const buildId = frames.buildId[i] as number;
-    return file === 0 && buildId === 0 ? -1 : pairs.intern(file, buildId) - 1;
+  const mappingOf = new Int32Array(frames.mappingFile.length);
+  yield* sweep(0, mappingOf.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const file = frames.mappingFile[i] as number;
+      const buildId = frames.buildId[i] as number;
+      mappingOf[i] = file === 0 && buildId === 0 ? -1 : pairs.intern(file, buildId) - 1;
+    }
   });
   const mappings = Array.from(
     { length: pairs.end - 1 },

@@ -1,8 +1,9 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import type { ProfileType } from '../../profile/profile-type.ts';
 import { FRAME_INLINED, NO_FUNCTION, UNKNOWN_NAME } from '../../storage/dictionary/rows.ts';
 import type { FrameTree } from '../tree/frame-tree.ts';
 import { TWO_32 } from '../tree/lanes.ts';
-import { DenseIds, planLocations } from './pprof-locations.ts';
+import { DenseIds, type LocationPlan, planLocations } from './pprof-locations.ts';
 import { type EncodedMessage, ProtoWriter } from './proto-writer.ts';
 
 /** What a profile says beside its samples. */
@@ -23,27 +24,33 @@ export interface PprofHeader {
  * is inlined into the one above it shares its location. Source of the field numbers:
  * https://github.com/google/pprof/blob/b9395ee17fa0/proto/profile.proto
  */
-export function encodePprof(tree: FrameTree, header: PprofHeader): EncodedMessage {
+export function* encodePprof(tree: FrameTree, header: PprofHeader): Steps<EncodedMessage> {
   const writer = new ProtoWriter(64 * 1024);
   const outer = (header.within ?? []).map((field) => writer.begin(field));
   const strings = new StringTable(tree.strings);
   const { type } = header;
   writeValueType(writer, 1, strings.add(type.type), strings.add(type.unit));
 
-  const plan = planLocations(tree);
+  const plan = yield* planLocations(tree);
   const locations = new DenseIds(plan.outer.length);
-  writeSamples(writer, tree, plan, locations);
+  const samples = (from: number, to: number): void =>
+    writeSamples(writer, tree, plan, locations, from, to);
+  yield* sweep(1, tree.parent.length, samples, SAMPLES_AT_ONCE);
   // One more than there are stands for no function.
   const functions = new DenseIds(tree.functions.name.length + 1);
   const mappings = new DenseIds(plan.mappings.length);
   const mappingFlags: MappingFlags[] = [];
   const body = { writer, tree, functions, mappings, mappingFlags, strings };
-  for (const [i, location] of locations.keys.entries()) writeLocation(body, plan, location, i + 1);
+  yield* sweep(0, locations.keys.length, (from, to) => {
+    for (let i = from; i < to; i++) writeLocation(body, plan, locations.keys[i] as number, i + 1);
+  });
   for (const [i, key] of mappings.keys.entries()) {
     const mapping = plan.mappings[key] as readonly [number, number];
     writeMapping(writer, strings, mapping, i + 1, mappingFlags[i] as MappingFlags);
   }
-  for (const [i, fn] of functions.keys.entries()) writeFunction(body, fn, i + 1);
+  yield* sweep(0, functions.keys.length, (from, to) => {
+    for (let i = from; i < to; i++) writeFunction(body, functions.keys[i] as number, i + 1);
+  });
 
   writeBig(writer, 9, header.timeNanos);
   writeBig(writer, 10, header.durationNanos);
@@ -52,12 +59,13 @@ export function encodePprof(tree: FrameTree, header: PprofHeader): EncodedMessag
   }
   writeBig(writer, 12, header.period);
   // Last, because strings are numbered as they are met; protobuf leaves the order open.
-  for (const text of strings.texts) writer.text(6, text);
+  const { texts } = strings;
+  yield* sweep(0, texts.length, (from, to) => {
+    for (let i = from; i < to; i++) writer.text(6, texts[i] as string);
+  });
   for (const start of outer.toReversed()) writer.end(start);
   return { bytes: writer.finish(), saturated: writer.saturated };
 }
-
-type Plan = ReturnType<typeof planLocations>;
 
 interface MappingFlags {
   functions: boolean;
@@ -75,9 +83,19 @@ interface Body {
   readonly mappingFlags: MappingFlags[];
 }
 
-function writeSamples(writer: ProtoWriter, tree: FrameTree, plan: Plan, ids: DenseIds): void {
+/** Samples that are written without a break: each follows its stack. */
+const SAMPLES_AT_ONCE = 1_024;
+
+function writeSamples(
+  writer: ProtoWriter,
+  tree: FrameTree,
+  plan: LocationPlan,
+  ids: DenseIds,
+  from: number,
+  to: number,
+): void {
   const { lo, hi } = tree.self;
-  for (let node = 1; node < tree.parent.length; node++) {
+  for (let node = from; node < to; node++) {
     const low = lo[node] as number;
     const high = hi?.[node] ?? 0;
     if (low === 0 && high === 0) continue;
@@ -96,7 +114,7 @@ function writeSamples(writer: ProtoWriter, tree: FrameTree, plan: Plan, ids: Den
   }
 }
 
-function writeLocation(body: Body, plan: Plan, location: number, id: number): void {
+function writeLocation(body: Body, plan: LocationPlan, location: number, id: number): void {
   const { writer, tree } = body;
   const { frames } = tree;
   const message = writer.begin(4);

@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { laneValue } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { type PrunedTree, pruneTree } from '../tree/prune.ts';
@@ -10,17 +11,19 @@ export interface EncodedTree extends EncodedMessage {
 }
 
 /** A tree of one side, pruned. */
-export function pruned(tree: NameTree, maxNodes: number): PrunedTree {
+export function pruned(tree: NameTree, maxNodes: number): Steps<PrunedTree> {
   const { names, parent, name, self, total } = tree;
   const totals = total === undefined ? undefined : [total];
   return pruneTree({ names, parent, name, sides: [self], totals }, maxNodes);
 }
 
 /** Value that pruning folded into nodes `other`, of all sides. */
-export function foldedValueOf({ firstOther, name, sides }: PrunedTree): bigint {
+export function* foldedValueOf({ firstOther, name, sides }: PrunedTree): Steps<bigint> {
   let sum = 0n;
   for (const { total } of sides) {
-    for (let node = firstOther; node < name.length; node++) sum += laneValue(total, node);
+    yield* sweep(firstOther, name.length, (from, to) => {
+      for (let node = from; node < to; node++) sum += laneValue(total, node);
+    });
   }
   return sum;
 }

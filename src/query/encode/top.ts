@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { topFunctions } from '../top.ts';
 import { TWO_32 } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
@@ -16,17 +17,21 @@ const TOTAL = 3;
  * Writes a `tephra.v1.TopFunctionsResponse` without its exactness record: the `limit` functions with the
  * largest own value, and the own value of all others together.
  */
-export function encodeTop(tree: NameTree, limit: number): EncodedTree {
-  const functions = topFunctions(tree);
+export function* encodeTop(tree: NameTree, limit: number): Steps<EncodedTree> {
+  const functions = yield* topFunctions(tree);
   const writer = new ProtoWriter();
   for (const { name, self, total } of functions.slice(0, limit)) {
+    yield;
     const message = writer.begin(FUNCTIONS);
     if (name !== '') writer.text(NAME, name);
     writeBig(writer, SELF, self);
     writeBig(writer, TOTAL, total);
     writer.end(message);
   }
-  const foldedValue = functions.slice(limit).reduce((sum, { self }) => sum + self, 0n);
+  let foldedValue = 0n;
+  yield* sweep(limit, functions.length, (from, to) => {
+    for (let i = from; i < to; i++) foldedValue += functions[i]?.self ?? 0n;
+  });
   writer.field(FUNCTION_COUNT, functions.length);
   writeBig(writer, REST_SELF, foldedValue);
   return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };

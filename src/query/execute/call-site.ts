@@ -1,11 +1,13 @@
-import type { NameSource } from '../tree/name-tree-of.ts';
+import { type Steps, sweep } from '../../base/steps.ts';
+import { growNames, type NameSource } from '../tree/name-tree-of.ts';
 import type { Lanes } from '../tree/lanes.ts';
 
 /**
  * Which stacks of a dictionary begin, root first, with exactly the function names of `callSite`: 1 by
  * stack id. One forward sweep over the tree of names, because parents come before their children.
  */
-export function stacksBelow(source: NameSource, callSite: readonly string[]): Uint8Array {
+export function* stacksBelow(source: NameSource, callSite: readonly string[]): Steps<Uint8Array> {
+  yield* growNames(source);
   const { count, parent, name, ofStack } = source.nameTree();
   const texts = new Map<number, string>();
   const textOf = (id: number): string => {
@@ -15,27 +17,37 @@ export function stacksBelow(source: NameSource, callSite: readonly string[]): Ui
   };
   // Names matched on the way to each node; -1 = another way.
   const matched = new Int32Array(count);
-  for (let node = 0; node < count; node++) {
-    const above = parent[node] as number;
-    const before = above < 0 ? 0 : (matched[above] as number);
-    if (before < 0 || before === callSite.length) matched[node] = before;
-    else matched[node] = textOf(name[node] as number) === callSite[before] ? before + 1 : -1;
-  }
-  return Uint8Array.from(ofStack, (node) => (matched[node] === callSite.length ? 1 : 0));
+  yield* sweep(0, count, (from, to) => {
+    for (let node = from; node < to; node++) {
+      const above = parent[node] as number;
+      const before = above < 0 ? 0 : (matched[above] as number);
+      if (before < 0 || before === callSite.length) matched[node] = before;
+      else matched[node] = textOf(name[node] as number) === callSite[before] ? before + 1 : -1;
+    }
+  });
+  const below = new Uint8Array(ofStack.length);
+  yield* sweep(0, ofStack.length, (from, to) => {
+    for (let stack = from; stack < to; stack++) {
+      if (matched[ofStack[stack] as number] === callSite.length) below[stack] = 1;
+    }
+  });
+  return below;
 }
 
 /** The sums with those of all other stacks cleared, in place; unchanged without a call site. */
-export function keepBelow(
+export function* keepBelow(
   source: NameSource,
   sums: Lanes,
   callSite: readonly string[] | undefined,
-): Lanes {
+): Steps<Lanes> {
   if (callSite === undefined || callSite.length === 0) return sums;
-  const below = stacksBelow(source, callSite);
-  for (let stack = 0; stack < sums.lo.length; stack++) {
-    if (below[stack] === 1) continue;
-    sums.lo[stack] = 0;
-    if (sums.hi !== undefined) sums.hi[stack] = 0;
-  }
+  const below = yield* stacksBelow(source, callSite);
+  yield* sweep(0, sums.lo.length, (from, to) => {
+    for (let stack = from; stack < to; stack++) {
+      if (below[stack] === 1) continue;
+      sums.lo[stack] = 0;
+      if (sums.hi !== undefined) sums.hi[stack] = 0;
+    }
+  });
   return sums;
 }

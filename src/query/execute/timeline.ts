@@ -1,5 +1,6 @@
 import { DAY_MS, MINUTE_MS } from '../../base/time.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { atOnce } from '../../base/steps.ts';
 import type { Label } from '../../profile/labels.ts';
 import { formatProfileType, parseProfileType } from '../../profile/profile-type.ts';
 import { minuteRange, readMinute, readMinutePushes } from '../../storage/block/decode.ts';
@@ -335,7 +336,7 @@ class Below {
     let mask = this.#masks.get(dictionary);
     // Dictionaries grow while a query runs.
     if (mask === undefined || mask.length < dictionary.lengths.stacks) {
-      mask = stacksBelow(dictionary, this.#callSite);
+      mask = atOnce(stacksBelow(dictionary, this.#callSite));
       this.#masks.set(dictionary, mask);
     }
     const stacks = decodeStacks(bytes, header);

@@ -1,3 +1,4 @@
+import type { Steps } from '../../base/steps.ts';
 import {
   DAMAGED_NAME,
   FRAME_DAMAGED,
@@ -91,28 +92,28 @@ export class FrameTables {
   }
 
   /** Columns of the functions. */
-  functionColumns(): FunctionColumns {
+  *functionColumns(): Steps<FunctionColumns> {
     const rows = this.#functions;
     return {
-      name: rows.column(0),
-      systemName: rows.column(1),
-      file: rows.column(2),
-      startLine: rows.column(3),
+      name: yield* rows.column(0),
+      systemName: yield* rows.column(1),
+      file: yield* rows.column(2),
+      startLine: yield* rows.column(3),
     };
   }
 
   /** Columns of the frames. */
-  frameColumns(): FrameColumns {
+  *frameColumns(): Steps<FrameColumns> {
     const rows = this.#frames;
     return {
-      fn: rows.column(FIELD.fn),
-      line: rows.column(FIELD.line),
-      column: rows.column(FIELD.column),
-      mappingFile: rows.column(FIELD.mappingFile),
-      buildId: rows.column(FIELD.buildId),
-      addressLow: rows.column(FIELD.addressLow),
-      addressHigh: rows.column(FIELD.addressHigh),
-      flags: Uint8Array.from(rows.column(FIELD.flags)),
+      fn: yield* rows.column(FIELD.fn),
+      line: yield* rows.column(FIELD.line),
+      column: yield* rows.column(FIELD.column),
+      mappingFile: yield* rows.column(FIELD.mappingFile),
+      buildId: yield* rows.column(FIELD.buildId),
+      addressLow: yield* rows.column(FIELD.addressLow),
+      addressHigh: yield* rows.column(FIELD.addressHigh),
+      flags: new Uint8Array(yield* rows.column(FIELD.flags)),
     };
   }
 

@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { FRAME_INLINED } from '../../storage/dictionary/rows.ts';
 import type { GoPgoShape } from '../request.ts';
 import type { FrameTree } from './frame-tree.ts';
@@ -10,28 +11,34 @@ import { PairTable } from './pair-table.ts';
  * leaf, and, where asked, without the line of the leaf, so that all samples of a callee add up. Inlined
  * frames belong to the location of the frame that they are inlined into.
  */
-export function shapeForGoPgo(tree: FrameTree, shape: GoPgoShape): FrameTree {
+export function* shapeForGoPgo(tree: FrameTree, shape: GoPgoShape): Steps<FrameTree> {
   const frames = new FrameRows(tree);
   const nodes = new PairTable(1, tree.parent.length);
   const map = new Uint32Array(tree.parent.length);
-  for (let node = 1; node < tree.parent.length; node++) {
-    if (!isSet(tree.self, node)) continue;
-    const path = pathOf(tree, node, shape.keepLocations);
-    const [leaf] = path;
-    if (shape.aggregateCallees && leaf !== undefined) path[0] = frames.withoutLine(leaf);
-    let at = 0;
-    for (let i = path.length - 1; i >= 0; i--) at = nodes.intern(at, path[i] as number);
-    map[node] = at;
-  }
+  const reshape = (from: number, to: number): void => {
+    for (let node = from; node < to; node++) {
+      if (!isSet(tree.self, node)) continue;
+      const path = pathOf(tree, node, shape.keepLocations);
+      const [leaf] = path;
+      if (shape.aggregateCallees && leaf !== undefined) path[0] = frames.withoutLine(leaf);
+      let at = 0;
+      for (let i = path.length - 1; i >= 0; i--) at = nodes.intern(at, path[i] as number);
+      map[node] = at;
+    }
+  };
+  yield* sweep(1, tree.parent.length, reshape, SHAPED_AT_ONCE);
   nodes.a[0] = -1;
   return {
     ...tree,
     frames: frames.columns(),
     parent: nodes.a.slice(0, nodes.end),
     frame: nodes.b.slice(0, nodes.end),
-    self: sumMapped([tree.self], [map], nodes.end),
+    self: yield* sumMapped([tree.self], [map], nodes.end),
   };
 }
+
+/** Nodes whose stacks are followed without a break. */
+const SHAPED_AT_ONCE = 512;
 
 /** Frames of a stack, leaf first, of as many locations as are kept (0 = all). */
 function pathOf({ parent, frame, frames }: FrameTree, node: number, keep: number): number[] {
@@ -79,10 +86,19 @@ class FrameRows {
   columns(): FrameTree['frames'] {
     const { frames } = this.#tree;
     const added = this.#added;
-    const longer = (column: Uint32Array): Uint32Array =>
-      Uint32Array.from([...column, ...added.map((id) => column[id] as number)]);
-    const zeros = (column: Uint32Array): Uint32Array =>
-      Uint32Array.from([...column, ...added.map(() => 0)]);
+    const zeros = (column: Uint32Array): Uint32Array => {
+      const more = new Uint32Array(column.length + added.length);
+      more.set(column);
+      return more;
+    };
+    const longer = (column: Uint32Array): Uint32Array => {
+      const more = zeros(column);
+      for (const [i, id] of added.entries()) more[column.length + i] = column[id] as number;
+      return more;
+    };
+    const flags = new Uint8Array(frames.flags.length + added.length);
+    flags.set(frames.flags);
+    for (const [i, id] of added.entries()) flags[frames.flags.length + i] = frames.flags[id] ?? 0;
     return {
       fn: longer(frames.fn),
       line: zeros(frames.line),
@@ -91,7 +107,7 @@ class FrameRows {
       buildId: longer(frames.buildId),
       addressLow: longer(frames.addressLow),
       addressHigh: longer(frames.addressHigh),
-      flags: Uint8Array.from([...frames.flags, ...added.map((id) => frames.flags[id] as number)]),
+      flags,
     };
   }
 }

@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { ChildTable } from './child-table.ts';
 import { FrameTables, type FrameTablesSource } from './frame-tables.ts';
 import type { FrameTree } from './frame-tree.ts';
@@ -23,20 +24,23 @@ export interface FrameSums {
  * The tree of several dictionaries' stack sums, added up by the content of frames; only nodes with
  * weight in or under them.
  */
-export function frameTreeOf(parts: readonly FrameSums[]): FrameTree {
+export function* frameTreeOf(parts: readonly FrameSums[]): Steps<FrameTree> {
   const join = new Join(Math.max(0, ...parts.map(({ source }) => source.nodeParent.length)));
-  for (const { source, sums } of parts) join.addSums(source, sums);
-  return join.finish();
+  for (const { source, sums } of parts) yield* join.addSums(source, sums);
+  return yield* join.finish();
 }
 
 /** Adds up trees by the content of their frames. No tree gives an empty one. */
-export function joinFrameTrees(trees: readonly FrameTree[]): FrameTree {
+export function* joinFrameTrees(trees: readonly FrameTree[]): Steps<FrameTree> {
   const [first] = trees;
   if (first !== undefined && trees.length === 1) return first;
   const join = new Join(Math.max(0, ...trees.map(({ parent }) => parent.length)));
-  for (const tree of trees) join.addTree(tree);
-  return join.finish();
+  for (const tree of trees) yield* join.addTree(tree);
+  return yield* join.finish();
 }
+
+/** Nodes that are joined without a break: a frame that is new is looked up by its texts. */
+const JOINED_AT_ONCE = 2_048;
 
 /** A tree that others are added to. */
 class Join {
@@ -50,60 +54,77 @@ class Join {
     this.#nodes = new ChildTable(expected);
   }
 
-  addSums(source: FrameSource, sums: Lanes): void {
+  *addSums(source: FrameSource, sums: Lanes): Steps<void> {
+    // Taken together: the dictionary may grow from here on.
     const { nodeParent, nodeFrame, stackNode } = source;
-    const alive = nodesAlive(source, sums);
     const frameOf = this.#tables.from(source);
+    const alive = yield* nodesAlive(nodeParent, stackNode, sums);
     const nodeOf = new Uint32Array(nodeParent.length);
-    for (let i = 0; i < nodeParent.length; i++) {
-      if (alive[i] === 0) continue;
-      const above = nodeParent[i] as number;
-      const parent = above < 0 ? 0 : (nodeOf[above] as number);
-      nodeOf[i] = this.#nodes.intern(parent, frameOf(nodeFrame[i] as number));
-    }
+    const nodes = this.#nodes;
+    const join = (from: number, to: number): void => {
+      for (let i = from; i < to; i++) {
+        if (alive[i] === 0) continue;
+        const above = nodeParent[i] as number;
+        const parent = above < 0 ? 0 : (nodeOf[above] as number);
+        nodeOf[i] = nodes.intern(parent, frameOf(nodeFrame[i] as number));
+      }
+    };
+    yield* sweep(0, nodeParent.length, join, JOINED_AT_ONCE);
     // Stacks without weight go to the root, which takes nothing from them.
     const map = new Uint32Array(sums.lo.length);
-    for (let s = 0; s < map.length; s++) {
-      if (isSet(sums, s)) map[s] = nodeOf[stackNode[s] as number] as number;
-    }
+    yield* sweep(0, map.length, (from, to) => {
+      for (let s = from; s < to; s++) {
+        if (isSet(sums, s)) map[s] = nodeOf[stackNode[s] as number] as number;
+      }
+    });
     this.#parts.push(sums);
     this.#maps.push(map);
   }
 
-  addTree({ parent, frame, frames, functions, strings, self }: FrameTree): void {
+  *addTree({ parent, frame, frames, functions, strings, self }: FrameTree): Steps<void> {
     const frameOf = this.#tables.from({ frames, functions, text: (id) => strings[id] as string });
     const map = new Uint32Array(parent.length);
-    for (let i = 1; i < map.length; i++) {
-      const above = map[parent[i] as number] as number;
-      map[i] = this.#nodes.intern(above, frameOf(frame[i] as number));
-    }
+    const nodes = this.#nodes;
+    const join = (from: number, to: number): void => {
+      for (let i = from; i < to; i++) {
+        const above = map[parent[i] as number] as number;
+        map[i] = nodes.intern(above, frameOf(frame[i] as number));
+      }
+    };
+    yield* sweep(1, map.length, join, JOINED_AT_ONCE);
     this.#parts.push(self);
     this.#maps.push(map);
   }
 
-  finish(): FrameTree {
+  *finish(): Steps<FrameTree> {
     const { parent, name, end } = this.#nodes;
     return {
       strings: this.#tables.strings,
-      functions: this.#tables.functionColumns(),
-      frames: this.#tables.frameColumns(),
+      functions: yield* this.#tables.functionColumns(),
+      frames: yield* this.#tables.frameColumns(),
       parent: parent.slice(0, end),
       frame: name.slice(0, end),
-      self: sumMapped(this.#parts, this.#maps, end),
+      self: yield* sumMapped(this.#parts, this.#maps, end),
     };
   }
 }
 
 /** 1 for each node with weight in or under it. */
-function nodesAlive({ nodeParent, stackNode }: FrameSource, sums: Lanes): Uint8Array {
+function* nodesAlive(
+  nodeParent: Int32Array,
+  stackNode: Uint32Array,
+  sums: Lanes,
+): Steps<Uint8Array> {
   const alive = new Uint8Array(nodeParent.length);
-  for (let s = 0; s < sums.lo.length; s++) {
-    if (!isSet(sums, s)) continue;
-    let node = stackNode[s] as number;
-    while (node >= 0 && alive[node] === 0) {
-      alive[node] = 1;
-      node = nodeParent[node] as number;
+  yield* sweep(0, sums.lo.length, (from, to) => {
+    for (let s = from; s < to; s++) {
+      if (!isSet(sums, s)) continue;
+      let node = stackNode[s] as number;
+      while (node >= 0 && alive[node] === 0) {
+        alive[node] = 1;
+        node = nodeParent[node] as number;
+      }
     }
-  }
+  });
   return alive;
 }

@@ -1,3 +1,4 @@
+import { type Steps, sweep } from '../../base/steps.ts';
 import { addWide, createWide, type Lanes, needsWide, toWide } from './lanes.ts';
 import { emptyNameTree, type NameTree, ROOT_NAME, type SidedTree } from './name-tree.ts';
 import { ChildTable } from './child-table.ts';
@@ -15,12 +16,12 @@ interface AlignedTrees {
 }
 
 /** Adds up trees by name content. No tree gives the empty one, a single tree is returned as it is. */
-export function joinNameTrees(trees: readonly NameTree[]): NameTree {
+export function* joinNameTrees(trees: readonly NameTree[]): Steps<NameTree> {
   const [first] = trees;
   if (first === undefined) return emptyNameTree();
   if (trees.length === 1) return first;
   const sided = trees.map((tree) => asSide(tree, 0, 1));
-  const { names, parent, name, sides } = joinSidedTrees(sided, 1);
+  const { names, parent, name, sides } = yield* joinSidedTrees(sided, 1);
   return { names, parent, name, self: sides[0] as Lanes };
 }
 
@@ -28,14 +29,14 @@ export function joinNameTrees(trees: readonly NameTree[]): NameTree {
  * Adds up trees of `sideCount` sides each by name content; equal names under one parent become one
  * node. No tree gives an empty one, a single tree is returned as it is.
  */
-export function joinSidedTrees(trees: readonly SidedTree[], sideCount: number): SidedTree {
+export function* joinSidedTrees(trees: readonly SidedTree[], sideCount: number): Steps<SidedTree> {
   const [first] = trees;
   if (first !== undefined && trees.length === 1) return first;
-  return addUp(trees, sideCount);
+  return yield* addUp(trees, sideCount);
 }
 
 /** The tree with equal names under one parent made one node. */
-export function foldEqualNames(tree: SidedTree): SidedTree {
+export function foldEqualNames(tree: SidedTree): Steps<SidedTree> {
   return addUp([tree], tree.sides.length);
 }
 
@@ -47,38 +48,44 @@ export function asSide(tree: NameTree, side: number, sideCount: number): SidedTr
   return { names, parent, name, sides };
 }
 
-function addUp(trees: readonly SidedTree[], sideCount: number): SidedTree {
-  const { names, parent, name, maps } = alignTrees(trees);
-  const sides = Array.from({ length: sideCount }, (_, side) => {
+function* addUp(trees: readonly SidedTree[], sideCount: number): Steps<SidedTree> {
+  const { names, parent, name, maps } = yield* alignTrees(trees);
+  const sides: Lanes[] = [];
+  for (let side = 0; side < sideCount; side++) {
     const parts = trees.map((tree) => tree.sides[side] as Lanes);
-    return sumMapped(parts, maps, parent.length);
-  });
+    sides.push(yield* sumMapped(parts, maps, parent.length));
+  }
   return { names, parent, name, sides };
 }
 
 /** Lays trees over each other by name content, without adding anything up. */
-function alignTrees(trees: readonly Shape[]): AlignedTrees {
+function* alignTrees(trees: readonly Shape[]): Steps<AlignedTrees> {
   const names = [ROOT_NAME];
   const nameIndex = new Map([[ROOT_NAME, 0]]);
   const nodes = new ChildTable(Math.max(0, ...trees.map(({ parent }) => parent.length)));
-  const maps = trees.map((tree) => {
+  const maps: Uint32Array[] = [];
+  for (const tree of trees) {
     const nameOf = new Uint32Array(tree.names.length);
-    for (let i = 0; i < nameOf.length; i++) {
-      const text = tree.names[i] as string;
-      let index = nameIndex.get(text);
-      if (index === undefined) {
-        index = names.push(text) - 1;
-        nameIndex.set(text, index);
+    yield* sweep(0, nameOf.length, (from, to) => {
+      for (let i = from; i < to; i++) {
+        const text = tree.names[i] as string;
+        let index = nameIndex.get(text);
+        if (index === undefined) {
+          index = names.push(text) - 1;
+          nameIndex.set(text, index);
+        }
+        nameOf[i] = index;
       }
-      nameOf[i] = index;
-    }
+    });
     const map = new Uint32Array(tree.parent.length);
-    for (let i = 1; i < map.length; i++) {
-      const above = map[tree.parent[i] as number] as number;
-      map[i] = nodes.intern(above, nameOf[tree.name[i] as number] as number);
-    }
-    return map;
-  });
+    yield* sweep(1, map.length, (from, to) => {
+      for (let i = from; i < to; i++) {
+        const above = map[tree.parent[i] as number] as number;
+        map[i] = nodes.intern(above, nameOf[tree.name[i] as number] as number);
+      }
+    });
+    maps.push(map);
+  }
   return {
     names,
     parent: nodes.parent.slice(0, nodes.end),
@@ -88,29 +95,33 @@ function alignTrees(trees: readonly Shape[]): AlignedTrees {
 }
 
 /** Sums of several columns over the nodes that `maps` send their elements to. */
-export function sumMapped(
+export function* sumMapped(
   parts: readonly Lanes[],
   maps: readonly Uint32Array[],
   count: number,
-): Lanes {
-  if (!needsWide(parts)) {
+): Steps<Lanes> {
+  if (!(yield* needsWide(parts))) {
     const sum = new Float64Array(count);
     for (const [p, { lo }] of parts.entries()) {
       const map = maps[p] as Uint32Array;
-      for (let i = 0; i < lo.length; i++) {
-        const at = map[i] as number;
-        sum[at] = (sum[at] as number) + (lo[i] as number);
-      }
+      yield* sweep(0, lo.length, (from, to) => {
+        for (let i = from; i < to; i++) {
+          const at = map[i] as number;
+          sum[at] = (sum[at] as number) + (lo[i] as number);
+        }
+      });
     }
     return { lo: sum, hi: undefined };
   }
   const sum = createWide(count);
   for (const [p, part] of parts.entries()) {
-    const { lo, hi } = toWide(part);
+    const { lo, hi } = yield* toWide(part);
     const map = maps[p] as Uint32Array;
-    for (let i = 0; i < lo.length; i++) {
-      addWide(sum, map[i] as number, hi[i] as number, lo[i] as number);
-    }
+    yield* sweep(0, lo.length, (from, to) => {
+      for (let i = from; i < to; i++) {
+        addWide(sum, map[i] as number, hi[i] as number, lo[i] as number);
+      }
+    });
   }
   return sum;
 }

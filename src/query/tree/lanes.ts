@@ -1,3 +1,4 @@
+import { type Steps, sweep, sweepDown } from '../../base/steps.ts';
 import type { Lanes } from '../../storage/column/sum.ts';
 
 export type { Lanes };
@@ -28,15 +29,17 @@ export function addWide(lanes: WideLanes, at: number, hi: number, lo: number): v
 }
 
 /** A copy in two lanes. */
-export function toWide(lanes: Lanes): WideLanes {
+export function* toWide(lanes: Lanes): Steps<WideLanes> {
   if (lanes.hi !== undefined) return { lo: lanes.lo.slice(), hi: lanes.hi.slice() };
   const wide = createWide(lanes.lo.length);
-  for (let i = 0; i < lanes.lo.length; i++) {
-    const value = lanes.lo[i] as number;
-    const hi = Math.floor(value / TWO_32);
-    wide.hi[i] = hi;
-    wide.lo[i] = value - hi * TWO_32;
-  }
+  yield* sweep(0, lanes.lo.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const value = lanes.lo[i] as number;
+      const hi = Math.floor(value / TWO_32);
+      wide.hi[i] = hi;
+      wide.lo[i] = value - hi * TWO_32;
+    }
+  });
   return wide;
 }
 
@@ -66,10 +69,16 @@ export function lanesOf(values: readonly bigint[]): Lanes {
 }
 
 /** Whether the exact sum of all values may pass 2^53 - 1, so that one lane is not enough. */
-export function needsWide(parts: readonly Lanes[]): boolean {
+export function* needsWide(parts: readonly Lanes[]): Steps<boolean> {
   if (parts.some(({ hi }) => hi !== undefined)) return true;
   let sum = 0;
-  for (const { lo } of parts) for (let i = 0; i < lo.length; i++) sum += lo[i] as number;
+  for (const { lo } of parts) {
+    yield* sweep(0, lo.length, (from, to) => {
+      let part = 0;
+      for (let i = from; i < to; i++) part += lo[i] as number;
+      sum += part;
+    });
+  }
   // Rounding is monotone: a sum beyond the limit cannot round to below it.
   return sum > Number.MAX_SAFE_INTEGER;
 }
@@ -78,26 +87,34 @@ export function needsWide(parts: readonly Lanes[]): boolean {
  * Totals of a tree whose children lie behind their parents (node 0 is the root): own values plus
  * those of everything below. One backward sweep.
  */
-export function totalsOf(parent: Int32Array, self: Lanes): Lanes {
+export function* totalsOf(parent: Int32Array, self: Lanes): Steps<Lanes> {
   if (self.hi === undefined) {
     const total = self.lo.slice();
-    for (let i = total.length - 1; i > 0; i--) {
-      const value = total[i] as number;
-      if (value === 0) continue;
-      const above = parent[i] as number;
-      total[above] = (total[above] as number) + value;
-    }
+    yield* sweepDown(1, total.length, (from, to) => {
+      for (let i = to - 1; i >= from; i--) {
+        const value = total[i] as number;
+        if (value === 0) continue;
+        const above = parent[i] as number;
+        total[above] = (total[above] as number) + value;
+      }
+    });
     if ((total[0] ?? 0) <= Number.MAX_SAFE_INTEGER) return { lo: total, hi: undefined };
   }
-  const total = toWide(self);
-  for (let i = total.lo.length - 1; i > 0; i--) {
-    addWide(total, parent[i] as number, total.hi[i] as number, total.lo[i] as number);
-  }
+  const total = yield* toWide(self);
+  yield* sweepDown(1, total.lo.length, (from, to) => {
+    for (let i = to - 1; i >= from; i--) {
+      addWide(total, parent[i] as number, total.hi[i] as number, total.lo[i] as number);
+    }
+  });
   return total;
 }
 
 /** The double nearest to each value: exact for one lane; monotone, so it can rank. */
-export function approximate(lanes: Lanes): Float64Array {
-  const { lo, hi } = lanes;
-  return hi === undefined ? lo : lo.map((low, i) => (hi[i] as number) * TWO_32 + low);
+export function* approximate({ lo, hi }: Lanes): Steps<Float64Array> {
+  if (hi === undefined) return lo;
+  const doubles = new Float64Array(lo.length);
+  yield* sweep(0, lo.length, (from, to) => {
+    for (let i = from; i < to; i++) doubles[i] = (hi[i] as number) * TWO_32 + (lo[i] as number);
+  });
+  return doubles;
 }

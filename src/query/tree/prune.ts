@@ -1,3 +1,4 @@
+import { sortSteps, type Steps, sweep } from '../../base/steps.ts';
 import { compareText } from '../../base/text-order.ts';
 import {
   addWide,
@@ -33,46 +34,61 @@ export interface PrunedTree {
  * folds the others, per parent, into one child `other`. Nodes without any weight go. Done once,
  * after all joins: what is under the threshold in one part may be over it in the sum.
  */
-export function pruneTree(tree: SidedTree, maxNodes: number): PrunedTree {
+export function* pruneTree(tree: SidedTree, maxNodes: number): Steps<PrunedTree> {
   const { parent } = tree;
-  const totals = tree.totals ?? tree.sides.map((self) => totalsOf(parent, self));
-  const ranks = totals.length === 1 ? (totals[0] as Lanes) : larger(totals);
-  const { kept, folded, idOf } = choose(parent, ranks, rankedValue(ranks, maxNodes));
+  const totals = tree.totals ?? (yield* allTotals(tree));
+  const ranks = totals.length === 1 ? (totals[0] as Lanes) : yield* larger(totals);
+  const { kept, folded, idOf } = yield* choose(parent, ranks, yield* rankedValue(ranks, maxNodes));
   const otherOf = new Uint32Array(kept.length);
   // Where the total of each folded node goes.
   const target = new Uint32Array(folded.length);
   let count = kept.length;
-  for (let i = 0; i < folded.length; i++) {
-    const above = (idOf[parent[folded[i] as number] as number] as number) - 1;
-    let other = otherOf[above] as number;
-    if (other === 0) {
-      other = count++;
-      otherOf[above] = other;
+  yield* sweep(0, folded.length, (from, to) => {
+    let end = count;
+    for (let i = from; i < to; i++) {
+      const above = (idOf[parent[folded[i] as number] as number] as number) - 1;
+      let other = otherOf[above] as number;
+      if (other === 0) {
+        other = end++;
+        otherOf[above] = other;
+      }
+      target[i] = other;
     }
-    target[i] = other;
-  }
+    count = end;
+  });
   const name = new Uint32Array(count);
   const parents = new Int32Array(count);
   const known = folded.length === 0 ? -1 : tree.names.indexOf(OTHER_NAME, 1);
   const names = folded.length > 0 && known < 0 ? [...tree.names, OTHER_NAME] : tree.names;
-  for (let id = 0; id < kept.length; id++) {
-    const node = kept[id] as number;
-    name[id] = tree.name[node] as number;
-    parents[id] = id === 0 ? -1 : (idOf[parent[node] as number] as number) - 1;
-    const other = otherOf[id] as number;
-    if (other === 0) continue;
-    name[other] = known < 0 ? names.length - 1 : known;
-    parents[other] = id;
-  }
-  const sides = tree.sides.map((self, s) => {
-    const total = totals[s] as Lanes;
-    return {
-      self: pick(self, kept, total, folded, target, count),
-      total: pick(total, kept, total, folded, target, count),
-    };
+  const otherName = known < 0 ? names.length - 1 : known;
+  yield* sweep(0, kept.length, (from, to) => {
+    for (let id = from; id < to; id++) {
+      const node = kept[id] as number;
+      name[id] = tree.name[node] as number;
+      parents[id] = id === 0 ? -1 : (idOf[parent[node] as number] as number) - 1;
+      const other = otherOf[id] as number;
+      if (other === 0) continue;
+      name[other] = otherName;
+      parents[other] = id;
+    }
   });
+  const sides: PrunedTree['sides'][number][] = [];
+  for (const [s, self] of tree.sides.entries()) {
+    const total = totals[s] as Lanes;
+    sides.push({
+      self: yield* pick(self, kept, total, folded, target, count),
+      total: yield* pick(total, kept, total, folded, target, count),
+    });
+  }
   const firstOther = kept.length;
-  return { firstOther, names, name, sides, ...childLists(parents, name, names, firstOther) };
+  const lists = yield* childLists(parents, name, names, firstOther);
+  return { firstOther, names, name, sides, ...lists };
+}
+
+function* allTotals({ parent, sides }: SidedTree): Steps<Lanes[]> {
+  const totals: Lanes[] = [];
+  for (const self of sides) totals.push(yield* totalsOf(parent, self));
+  return totals;
 }
 
 interface Choice {
@@ -85,7 +101,7 @@ interface Choice {
 }
 
 /** Finds the nodes at or over the threshold; a parent weighs at least as much as its child. */
-function choose(parent: Int32Array, { lo, hi }: Lanes, threshold: WideValue): Choice {
+function* choose(parent: Int32Array, { lo, hi }: Lanes, threshold: WideValue): Steps<Choice> {
   const count = parent.length;
   const idOf = new Uint32Array(count);
   const kept = new Uint32Array(count);
@@ -94,46 +110,62 @@ function choose(parent: Int32Array, { lo, hi }: Lanes, threshold: WideValue): Ch
   let keptCount = 1;
   let foldedCount = 0;
   idOf[0] = 1;
-  for (let i = 1; i < count; i++) {
-    const low = lo[i] as number;
-    const high = hi === undefined ? 0 : (hi[i] as number);
-    const stays =
-      hi === undefined
-        ? low >= least
-        : high > threshold.hi || (high === threshold.hi && low >= threshold.lo);
-    if (stays) {
-      kept[keptCount++] = i;
-      idOf[i] = keptCount;
-    } else if (idOf[parent[i] as number] !== 0 && (low !== 0 || high !== 0)) {
-      folded[foldedCount++] = i;
+  yield* sweep(1, count, (from, to) => {
+    let keptEnd = keptCount;
+    let foldedEnd = foldedCount;
+    for (let i = from; i < to; i++) {
+      const low = lo[i] as number;
+      const high = hi === undefined ? 0 : (hi[i] as number);
+      const stays =
+        hi === undefined
+          ? low >= least
+          : high > threshold.hi || (high === threshold.hi && low >= threshold.lo);
+      if (stays) {
+        kept[keptEnd++] = i;
+        idOf[i] = keptEnd;
+      } else if (idOf[parent[i] as number] !== 0 && (low !== 0 || high !== 0)) {
+        folded[foldedEnd++] = i;
+      }
     }
-  }
+    keptCount = keptEnd;
+    foldedCount = foldedEnd;
+  });
   return { kept: kept.subarray(0, keptCount), folded: folded.subarray(0, foldedCount), idOf };
 }
 
 /** One column after pruning: that of the nodes that stay, and the totals of the folded ones. */
-function pick(
+function* pick(
   column: Lanes,
   kept: Uint32Array,
   total: Lanes,
   folded: Uint32Array,
   target: Uint32Array,
   count: number,
-): WideLanes {
+): Steps<WideLanes> {
   if (column.hi === undefined && total.hi === undefined) {
     const values = new Float64Array(count);
-    for (let i = 0; i < kept.length; i++) values[i] = column.lo[kept[i] as number] as number;
-    for (let i = 0; i < folded.length; i++) {
-      const at = target[i] as number;
-      values[at] = (values[at] as number) + (total.lo[folded[i] as number] as number);
-    }
-    return toWide({ lo: values, hi: undefined });
+    const own = column.lo;
+    const whole = total.lo;
+    yield* sweep(0, kept.length, (from, to) => {
+      for (let i = from; i < to; i++) values[i] = own[kept[i] as number] as number;
+    });
+    yield* sweep(0, folded.length, (from, to) => {
+      for (let i = from; i < to; i++) {
+        const at = target[i] as number;
+        values[at] = (values[at] as number) + (whole[folded[i] as number] as number);
+      }
+    });
+    return yield* toWide({ lo: values, hi: undefined });
   }
   const values = createWide(count);
-  for (let i = 0; i < kept.length; i++) addLane(values, i, column, kept[i] as number);
-  for (let i = 0; i < folded.length; i++) {
-    addLane(values, target[i] as number, total, folded[i] as number);
-  }
+  yield* sweep(0, kept.length, (from, to) => {
+    for (let i = from; i < to; i++) addLane(values, i, column, kept[i] as number);
+  });
+  yield* sweep(0, folded.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      addLane(values, target[i] as number, total, folded[i] as number);
+    }
+  });
   return values;
 }
 
@@ -147,60 +179,87 @@ function addLane(sum: WideLanes, at: number, lanes: Lanes, i: number): void {
 }
 
 /** The larger side of each node. */
-function larger(sides: readonly Lanes[]): Lanes {
+function* larger(sides: readonly Lanes[]): Steps<Lanes> {
   const [left, right] = sides as readonly [Lanes, Lanes];
   if (left.hi === undefined && right.hi === undefined) {
-    const { lo } = right;
-    return { lo: left.lo.map((value, i) => Math.max(value, lo[i] as number)), hi: undefined };
+    const [a, b] = [left.lo, right.lo];
+    const most = new Float64Array(a.length);
+    yield* sweep(0, a.length, (from, to) => {
+      for (let i = from; i < to; i++) most[i] = Math.max(a[i] as number, b[i] as number);
+    });
+    return { lo: most, hi: undefined };
   }
   const most = createWide(left.lo.length);
-  for (let i = 0; i < most.lo.length; i++) {
-    addLane(most, i, left, i);
-    const was = { hi: most.hi[i] as number, lo: most.lo[i] as number };
-    most.hi[i] = 0;
-    most.lo[i] = 0;
-    addLane(most, i, right, i);
-    if (was.hi < (most.hi[i] as number)) continue;
-    if (was.hi === most.hi[i] && was.lo < (most.lo[i] as number)) continue;
-    most.hi[i] = was.hi;
-    most.lo[i] = was.lo;
-  }
+  yield* sweep(0, most.lo.length, (from, to) => {
+    for (let i = from; i < to; i++) {
+      addLane(most, i, left, i);
+      const was = { hi: most.hi[i] as number, lo: most.lo[i] as number };
+      most.hi[i] = 0;
+      most.lo[i] = 0;
+      addLane(most, i, right, i);
+      if (was.hi < (most.hi[i] as number)) continue;
+      if (was.hi === most.hi[i] && was.lo < (most.lo[i] as number)) continue;
+      most.hi[i] = was.hi;
+      most.lo[i] = was.lo;
+    }
+  });
   return most;
 }
 
 /** Child lists: the real children by name, then `other` (ids from `keptCount` on). */
-function childLists(
+function* childLists(
   parents: Int32Array,
   name: Uint32Array,
   names: readonly string[],
   keptCount: number,
-): { readonly childStart: Uint32Array; readonly children: Uint32Array } {
+): Steps<Pick<PrunedTree, 'childStart' | 'children'>> {
   const count = parents.length;
   const childStart = new Uint32Array(count + 1);
-  for (let i = 1; i < count; i++) {
-    const slot = (parents[i] as number) + 1;
-    childStart[slot] = (childStart[slot] as number) + 1;
-  }
-  for (let i = 0; i < count; i++) {
-    childStart[i + 1] = (childStart[i + 1] as number) + (childStart[i] as number);
-  }
+  yield* sweep(1, count, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const slot = (parents[i] as number) + 1;
+      childStart[slot] = (childStart[slot] as number) + 1;
+    }
+  });
+  yield* sweep(0, count, (from, to) => {
+    for (let i = from; i < to; i++) {
+      childStart[i + 1] = (childStart[i + 1] as number) + (childStart[i] as number);
+    }
+  });
   const filled = childStart.slice();
   const children = new Uint32Array(Math.max(0, count - 1));
-  for (let i = 1; i < count; i++) {
-    const above = parents[i] as number;
-    const at = filled[above] as number;
-    children[at] = i;
-    filled[above] = at + 1;
-  }
-  for (let i = 0; i < count; i++) {
-    const start = childStart[i] as number;
-    let end = childStart[i + 1] as number;
-    if (end - start < 2) continue;
-    if ((children[end - 1] as number) >= keptCount) end--;
-    sortByName(children, start, end, name, names);
+  yield* sweep(1, count, (from, to) => {
+    for (let i = from; i < to; i++) {
+      const above = parents[i] as number;
+      const at = filled[above] as number;
+      children[at] = i;
+      filled[above] = at + 1;
+    }
+  });
+  const wide: (readonly [start: number, end: number])[] = [];
+  const sort = (from: number, to: number): void => {
+    for (let i = from; i < to; i++) {
+      const start = childStart[i] as number;
+      let end = childStart[i + 1] as number;
+      if (end - start < 2) continue;
+      if ((children[end - 1] as number) >= keptCount) end--;
+      if (end - start > MANY) wide.push([start, end]);
+      else sortByName(children, start, end, name, names);
+    }
+  };
+  yield* sweep(0, count, sort, SORTED_AT_ONCE);
+  const textOf = (id: number): string => names[name[id] as number] as string;
+  for (const [start, end] of wide) {
+    const ids = [...children.subarray(start, end)];
+    const sorted = yield* sortSteps(ids, (a, b) => compareText(textOf(a), textOf(b)));
+    children.set(sorted, start);
   }
   return { childStart, children };
 }
+
+/** Nodes whose children are sorted without a break; those with many are sorted by themselves. */
+const SORTED_AT_ONCE = 2_048;
+const MANY = 1_024;
 
 /** Most nodes have few children: they are sorted in place. */
 const FEW = 8;

@@ -1,3 +1,5 @@
+import { type Steps, sweep } from '../../base/steps.ts';
+
 /**
  * Numbers rows of u32 fields densely from 0 in order of first sight: functions and frames by content.
  * Open addressing over typed arrays, no object and no text a row.
@@ -42,11 +44,15 @@ export class RowTable {
   }
 
   /** One field of all rows. */
-  column(field: number): Uint32Array {
+  *column(field: number): Steps<Uint32Array> {
     const column = new Uint32Array(this.count);
-    for (let id = 0, at = field; id < column.length; id++, at += this.#width) {
-      column[id] = this.#rows[at] as number;
-    }
+    const rows = this.#rows;
+    const width = this.#width;
+    yield* sweep(0, column.length, (from, to) => {
+      for (let id = from, at = from * width + field; id < to; id++, at += width) {
+        column[id] = rows[at] as number;
+      }
+    });
     return column;
   }
 

@@ -1,3 +1,4 @@
+import { atOnce, type Steps, sweep } from '../../base/steps.ts';
 import { compareText } from '../../base/text-order.ts';
 import type { NameTree } from './name-tree.ts';
 
@@ -8,21 +9,31 @@ export interface WalkStep {
   readonly depth: number;
 }
 
+/** The children of each node that has some. */
+type Children = (number[] | undefined)[];
+
+/** Finds the children of all nodes. */
+export function* childrenOf({ parent }: NameTree): Steps<Children> {
+  const children: Children = [];
+  yield* sweep(1, parent.length, (from, to) => {
+    for (let i = from; i < to; i++) (children[parent[i] as number] ??= []).push(i);
+  });
+  return children;
+}
+
 /**
  * Visits all nodes but the root, parents first, children in byte order of their names. Iterative:
  * trees may be as deep as stacks.
  */
-export function* walkNames(tree: NameTree): Generator<WalkStep> {
-  const { parent, name, names } = tree;
-  const childrenOf: (number[] | undefined)[] = [];
-  for (let i = 1; i < parent.length; i++) {
-    const above = parent[i] as number;
-    (childrenOf[above] ??= []).push(i);
-  }
+export function* walkNames(
+  tree: NameTree,
+  below: Children = atOnce(childrenOf(tree)),
+): Generator<WalkStep> {
+  const { name, names } = tree;
   const textOf = (node: number): string => names[name[node] as number] as string;
   const waiting: WalkStep[] = [];
   const push = (node: number, depth: number): void => {
-    const children = childrenOf[node] ?? [];
+    const children = below[node] ?? [];
     children.sort((a, b) => compareText(textOf(b), textOf(a)));
     for (const child of children) waiting.push({ node: child, depth });
   };

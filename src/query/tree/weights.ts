@@ -1,3 +1,4 @@
+import { atOnce, type Steps, sweep } from '../../base/steps.ts';
 import { DAMAGED_NAME } from '../../storage/dictionary/rows.ts';
 import { TRUNCATED_TEXT } from '../../profile/synthetic.ts';
 import type { QueryNotes } from '../request.ts';
@@ -22,8 +23,8 @@ export function damagedFrameTree(value: bigint): FrameTree {
   const frame = tables.damagedFrame();
   return {
     strings: tables.strings,
-    functions: tables.functionColumns(),
-    frames: tables.frameColumns(),
+    functions: atOnce(tables.functionColumns()),
+    frames: atOnce(tables.frameColumns()),
     parent: Int32Array.of(-1, 0),
     frame: Uint32Array.of(0, frame),
     self: lanesOf([0n, value]),
@@ -34,52 +35,57 @@ export function damagedFrameTree(value: bigint): FrameTree {
 export type TreeWeights = Pick<QueryNotes, 'total' | 'damagedValue' | 'truncatedValue'>;
 
 /** Weights of a tree by names, and its totals: a sweep that pruning then need not make. */
-export function weighNames(tree: NameTree): {
+export function* weighNames(tree: NameTree): Steps<{
   readonly tree: NameTree & { readonly total: Lanes };
   readonly weights: TreeWeights;
-} {
-  const total = tree.total ?? totalsOf(tree.parent, tree.self);
-  const weights = weigh(tree.parent, total, (node) => tree.names[tree.name[node] as number]);
+}> {
+  const total = tree.total ?? (yield* totalsOf(tree.parent, tree.self));
+  const weights = yield* weigh(tree.parent, total, (node) => tree.names[tree.name[node] as number]);
   return { tree: { ...tree, total }, weights };
 }
 
 /** Weights of each side of a tree, and its totals. */
-export function weighSides(tree: SidedTree): {
+export function* weighSides(tree: SidedTree): Steps<{
   readonly tree: SidedTree;
   readonly weights: readonly TreeWeights[];
-} {
+}> {
   const { parent, name, names } = tree;
-  const totals = tree.totals ?? tree.sides.map((self) => totalsOf(parent, self));
   const nameOf = (node: number): string | undefined => names[name[node] as number];
-  return {
-    tree: { ...tree, totals },
-    weights: totals.map((total) => weigh(parent, total, nameOf)),
-  };
+  const totals: Lanes[] = [];
+  const weights: TreeWeights[] = [];
+  for (const [side, self] of tree.sides.entries()) {
+    const total = tree.totals?.[side] ?? (yield* totalsOf(parent, self));
+    totals.push(total);
+    weights.push(yield* weigh(parent, total, nameOf));
+  }
+  return { tree: { ...tree, totals }, weights };
 }
 
 /** Weights of a tree by frames. */
-export function weighFrames(tree: FrameTree): TreeWeights {
+export function* weighFrames(tree: FrameTree): Steps<TreeWeights> {
   const { parent, frame, frames, functions, strings } = tree;
-  return weigh(parent, totalsOf(parent, tree.self), (node) => {
+  return yield* weigh(parent, yield* totalsOf(parent, tree.self), (node) => {
     const fn = frames.fn[frame[node] as number] as number;
     return fn < functions.name.length ? strings[functions.name[fn] as number] : undefined;
   });
 }
 
 /** Both synthetic frames stand directly under the root. */
-function weigh(
+function* weigh(
   parent: Int32Array,
   total: Lanes,
   nameOf: (node: number) => string | undefined,
-): TreeWeights {
+): Steps<TreeWeights> {
   let damagedValue = 0n;
   let truncatedValue = 0n;
-  for (let node = 1; node < parent.length; node++) {
-    if (parent[node] !== 0) continue;
-    const name = nameOf(node);
-    if (name === DAMAGED_NAME) damagedValue += laneValue(total, node);
-    else if (name === TRUNCATED_TEXT) truncatedValue += laneValue(total, node);
-  }
+  yield* sweep(1, parent.length, (from, to) => {
+    for (let node = from; node < to; node++) {
+      if (parent[node] !== 0) continue;
+      const name = nameOf(node);
+      if (name === DAMAGED_NAME) damagedValue += laneValue(total, node);
+      else if (name === TRUNCATED_TEXT) truncatedValue += laneValue(total, node);
+    }
+  });
   const whole = laneValue(total, 0);
   return { total: whole > INT64_MAX ? INT64_MAX : whole, damagedValue, truncatedValue };
 }

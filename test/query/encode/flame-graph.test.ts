@@ -1,6 +1,7 @@
 import { fromBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
+import { atOnce } from '../../../src/base/steps.ts';
 import {
   DiffResponseSchema,
   SelectMergeStacktracesResponseSchema,
@@ -16,7 +17,7 @@ import { LEFT, RIGHT, type Stack, stacksOf, treeOf } from '../pictures.ts';
 const INT64_MAX = (1n << 63n) - 1n;
 
 function flameGraph(tree: NameTree, maxNodes = 8192) {
-  const { bytes, saturated } = encodeFlameGraph(tree, maxNodes);
+  const { bytes, saturated } = atOnce(encodeFlameGraph(tree, maxNodes));
   const { flamegraph } = fromBinary(SelectMergeStacktracesResponseSchema, bytes);
   if (flamegraph === undefined) throw new TypeError('no flame graph');
   const levels = flamegraph.levels.map(({ values }) => values.map(String).join(','));
@@ -29,9 +30,8 @@ function flameGraph(tree: NameTree, maxNodes = 8192) {
 }
 
 function diff(left: NameTree, right: NameTree, maxNodes = 8192) {
-  const { bytes, saturated } = encodeDiff(
-    joinSidedTrees([asSide(left, 0, 2), asSide(right, 1, 2)], 2),
-    maxNodes,
+  const { bytes, saturated } = atOnce(
+    encodeDiff(atOnce(joinSidedTrees([asSide(left, 0, 2), asSide(right, 1, 2)], 2)), maxNodes),
   );
   const { flamegraph } = fromBinary(DiffResponseSchema, bytes);
   if (flamegraph === undefined) throw new TypeError('no flame graph');
@@ -86,9 +86,9 @@ describe('encodeFlameGraph', () => {
       total: 0n,
       maxSelf: 0n,
     });
-    expect(Buffer.from(encodeFlameGraph(joinNameTrees([]), 1).bytes).toString('hex')).toBe(
-      '0a0f0a05746f74616c12060a0400000000',
-    );
+    expect(
+      Buffer.from(atOnce(encodeFlameGraph(atOnce(joinNameTrees([])), 1)).bytes).toString('hex'),
+    ).toBe('0a0f0a05746f74616c12060a0400000000');
   });
 
   it('tells a real function `other` from the folded ones', () => {
@@ -110,7 +110,7 @@ describe('encodeFlameGraph', () => {
         fc.array(stacks, { maxLength: 4 }),
         fc.integer({ min: 1, max: 30 }),
         (parts, max) => {
-          const answer = flameGraph(joinNameTrees(parts.map(treeOf)), max);
+          const answer = flameGraph(atOnce(joinNameTrees(parts.map(treeOf))), max);
           const oracle = oracleTree([parts.flat()]);
           pruneOracle(oracle, max);
           const expected = oracleAnswer(oracle);
@@ -161,7 +161,7 @@ describe('encodeFlameGraph', () => {
     const most = BigInt(Number.MAX_SAFE_INTEGER);
     const parts = [treeOf([[['a'], most]]), treeOf([[['a'], most]]), treeOf([[['b'], 1n]])];
     expect(parts.every(({ self }) => self.hi === undefined)).toBe(true);
-    expect(flameGraph(joinNameTrees(parts)).total).toBe(most * 2n + 1n);
+    expect(flameGraph(atOnce(joinNameTrees(parts))).total).toBe(most * 2n + 1n);
   });
 
   it('takes a stack of 20,000 frames', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { fromBinary } from '@bufbuild/protobuf';
+import { atOnce } from '../../../src/base/steps.ts';
 import { SelectMergeStacktracesResponseSchema } from '../../../src/gen/querier/v1/querier_pb.ts';
 import { encodeDot } from '../../../src/query/encode/dot.ts';
 import { encodeTree } from '../../../src/query/encode/tree.ts';
@@ -22,12 +23,13 @@ function treeOf(rows: readonly (readonly [string, bigint])[]): NameTree {
 }
 
 function treeBytes(tree: NameTree, maxNodes = 100): string {
-  const { bytes } = encodeTree(tree, maxNodes);
+  const { bytes } = atOnce(encodeTree(tree, maxNodes));
   return Buffer.from(fromBinary(SelectMergeStacktracesResponseSchema, bytes).tree).toString('hex');
 }
 
 function dotOf(tree: NameTree, maxNodes = 100): string {
-  return fromBinary(SelectMergeStacktracesResponseSchema, encodeDot(tree, maxNodes).bytes).dot;
+  return fromBinary(SelectMergeStacktracesResponseSchema, atOnce(encodeDot(tree, maxNodes)).bytes)
+    .dot;
 }
 
 describe('the bytes of a tree', () => {
@@ -49,7 +51,7 @@ describe('the bytes of a tree', () => {
   });
 
   test('have what max_nodes folds as the last child, which comes first', () => {
-    const { bytes, foldedValue } = encodeTree(treeOf(EXAMPLE), 3);
+    const { bytes, foldedValue } = atOnce(encodeTree(treeOf(EXAMPLE), 3));
     expect(foldedValue).toBe(3n);
     const tree = fromBinary(SelectMergeStacktracesResponseSchema, bytes).tree;
     const text = Buffer.from(tree).toString('latin1');
@@ -63,7 +65,7 @@ describe('the bytes of a tree', () => {
       ['a', big],
       ['b', big],
     ]);
-    expect(encodeTree(tree, 10).saturated).toBe(false);
+    expect(atOnce(encodeTree(tree, 10)).saturated).toBe(false);
     expect(treeBytes(tree)).toContain('ffffffffffffffff7f');
   });
 });
@@ -99,7 +101,7 @@ describe('a DOT graph', () => {
       ['a"b\\c', 5n],
       ['d', 1n],
     ]);
-    const { foldedValue } = encodeDot(tree, 1);
+    const { foldedValue } = atOnce(encodeDot(tree, 1));
     expect(foldedValue).toBe(1n);
     expect(dotOf(tree, 1)).toContain('label="a\\"b\\\\c\\n');
     expect(dotOf(tree, 1)).not.toContain('label="d');

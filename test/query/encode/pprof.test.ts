@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from '@jest/globals';
 import { Profile } from 'pprof-format';
+import { atOnce } from '../../../src/base/steps.ts';
 import { seededRandom } from '../../../src/base/random.ts';
 import {
   type Profile as ProfileMessage,
@@ -62,7 +63,7 @@ function treeOfPicture(stacks: readonly (readonly [picture: string, value: bigin
     const frames = Uint32Array.from(picture.split(' '), frameOf);
     sums[dictionary.internStack(frames, 0, frames.length)] = value;
   }
-  return frameTreeOf([{ source: dictionary, sums: lanesOf(sums) }]);
+  return atOnce(frameTreeOf([{ source: dictionary, sums: lanesOf(sums) }]));
 }
 
 /** Samples as text: locations leaf first, lines of a location by `<` from the innermost. */
@@ -93,7 +94,7 @@ const STACKS = [
 
 describe('encodePprof', () => {
   it('regroups inlined frames into locations, leaf first', () => {
-    const { bytes, saturated } = encodePprof(treeOfPicture(STACKS), HEADER);
+    const { bytes, saturated } = atOnce(encodePprof(treeOfPicture(STACKS), HEADER));
     const profile = fromBinary(ProfileSchema, bytes);
     expect(shown(profile).toSorted()).toEqual([
       '(unknown):0 (damaged):0 5',
@@ -109,14 +110,19 @@ describe('encodePprof', () => {
   });
 
   it('keeps addresses of the kernel, which lie beyond int64', () => {
-    const { bytes, saturated } = encodePprof(treeOfPicture([['@ffffffff81000000', 1n]]), HEADER);
+    const { bytes, saturated } = atOnce(
+      encodePprof(treeOfPicture([['@ffffffff81000000', 1n]]), HEADER),
+    );
     const { location } = fromBinary(ProfileSchema, bytes);
     expect(location.map(({ address }) => address)).toEqual([0xffff_ffff_8100_0000n]);
     expect(saturated).toBe(false);
   });
 
   it('says what it measures, when and where', () => {
-    const profile = fromBinary(ProfileSchema, encodePprof(treeOfPicture(STACKS), HEADER).bytes);
+    const profile = fromBinary(
+      ProfileSchema,
+      atOnce(encodePprof(treeOfPicture(STACKS), HEADER)).bytes,
+    );
     const text = (index: bigint | undefined): string => profile.stringTable[Number(index)] ?? '';
     expect(profile.stringTable[0]).toBe('');
     expect(new Set(profile.stringTable).size).toBe(profile.stringTable.length);
@@ -150,14 +156,16 @@ describe('encodePprof', () => {
   });
 
   it('is read by pprof-format', () => {
-    const profile = Profile.decode(encodePprof(treeOfPicture(STACKS), HEADER).bytes);
+    const profile = Profile.decode(atOnce(encodePprof(treeOfPicture(STACKS), HEADER)).bytes);
     expect(profile.sample).toHaveLength(STACKS.length);
     expect(profile.sample.reduce((sum, { value }) => sum + Number(value[0]), 0)).toBe(15);
   });
 
   it('is a valid profile without samples and without period', () => {
     const type = parseProfileType('memory:inuse_space:bytes::');
-    const { bytes } = encodePprof(joinFrameTrees([]), { ...HEADER, type, period: 0n });
+    const { bytes } = atOnce(
+      encodePprof(atOnce(joinFrameTrees([])), { ...HEADER, type, period: 0n }),
+    );
     const profile = fromBinary(ProfileSchema, bytes);
     expect(profile.stringTable).toEqual(['', 'inuse_space', 'bytes']);
     expect([profile.sample, profile.periodType]).toEqual([[], undefined]);
@@ -166,7 +174,7 @@ describe('encodePprof', () => {
   it('keeps values exact to int64, then cuts them and says so', () => {
     const most = (1n << 63n) - 1n;
     const values = (stacks: readonly (readonly [string, bigint])[]) => {
-      const { bytes, saturated } = encodePprof(treeOfPicture(stacks), HEADER);
+      const { bytes, saturated } = atOnce(encodePprof(treeOfPicture(stacks), HEADER));
       const { sample } = fromBinary(ProfileSchema, bytes);
       return [...sample.flatMap(({ value }) => value), saturated];
     };
@@ -186,7 +194,7 @@ const go = spawnSync('go', ['version']).status === 0;
     const directory = mkdtempSync(join(tmpdir(), 'tephra-pprof-'));
     try {
       const path = join(directory, 'answer.pb');
-      writeFileSync(path, encodePprof(treeOfPicture(STACKS), HEADER).bytes);
+      writeFileSync(path, atOnce(encodePprof(treeOfPicture(STACKS), HEADER)).bytes);
       const { stdout, stderr } = spawnSync('go', ['tool', 'pprof', '-top', '-unit=ns', path], {
         encoding: 'utf8',
         env: { ...process.env, PPROF_TMPDIR: directory },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { seededRandom } from '../../../src/base/random.ts';
+import { atOnce } from '../../../src/base/steps.ts';
 import { foldedLines } from '../../../src/query/folded.ts';
 import { frameTreeOf, joinFrameTrees } from '../../../src/query/tree/join-frames.ts';
 import { joinNameTrees } from '../../../src/query/tree/join.ts';
@@ -50,7 +51,7 @@ function expectedLines(all: readonly Stack[]): string[] {
 describe('nameTreeOf and joinNameTrees', () => {
   it('keep only what has weight', () => {
     const { dictionary } = dictionaryOf(stacksOf('a;b 1\na;c 1\nd 1'));
-    const tree = nameTreeOf(dictionary, lanesOf([0n, 5n, 0n]));
+    const tree = atOnce(nameTreeOf(dictionary, lanesOf([0n, 5n, 0n])));
     expect([...foldedLines(tree)]).toEqual(['a;c 5']);
     expect(tree.names).toEqual(['total', 'a', 'c']);
     expect(tree.parent).toEqual(Int32Array.of(-1, 0, 1));
@@ -58,7 +59,7 @@ describe('nameTreeOf and joinNameTrees', () => {
 
   it('make frames of one function one node', () => {
     const { dictionary, sums } = dictionaryOf(stacksOf('a@1;b@1 1\na@2;b@7 2'));
-    expect([...foldedLines(nameTreeOf(dictionary, sums))]).toEqual(['a;b 3']);
+    expect([...foldedLines(atOnce(nameTreeOf(dictionary, sums)))]).toEqual(['a;b 3']);
   });
 
   it('make one node of a function that is called like an address', () => {
@@ -77,7 +78,7 @@ describe('nameTreeOf and joinNameTrees', () => {
       0,
     );
     for (const frame of [address, symbol]) dictionary.internStack(Uint32Array.of(frame), 0, 1);
-    const tree = nameTreeOf(dictionary, lanesOf([1n, 2n]));
+    const tree = atOnce(nameTreeOf(dictionary, lanesOf([1n, 2n])));
     expect([...foldedLines(tree)]).toEqual([`${dictionary.frameName(address)} 3`]);
   });
 
@@ -86,9 +87,9 @@ describe('nameTreeOf and joinNameTrees', () => {
       fc.property(fc.array(stacks, { maxLength: 4 }), (parts) => {
         const trees = parts.map((part, i) => {
           const { dictionary, sums } = dictionaryOf(part, i + 1);
-          return structuredClone(nameTreeOf(dictionary, sums));
+          return structuredClone(atOnce(nameTreeOf(dictionary, sums)));
         });
-        const joined = joinNameTrees(trees);
+        const joined = atOnce(joinNameTrees(trees));
         expect([...foldedLines(joined)]).toEqual(expectedLines(parts.flat()));
         for (let i = 1; i < joined.parent.length; i++) {
           expect(joined.parent[i]).toBeLessThan(i);
@@ -104,9 +105,9 @@ describe('frameTreeOf and joinFrameTrees', () => {
       fc.property(fc.array(stacks, { maxLength: 4 }), (parts) => {
         const trees = parts.map((part, i) => {
           const { dictionary, sums } = dictionaryOf(part, i + 1);
-          return structuredClone(frameTreeOf([{ source: dictionary, sums }]));
+          return structuredClone(atOnce(frameTreeOf([{ source: dictionary, sums }])));
         });
-        const { strings, functions, frames, parent, frame, self } = joinFrameTrees(trees);
+        const { strings, functions, frames, parent, frame, self } = atOnce(joinFrameTrees(trees));
         // Shown as a name tree, with the lines in the names again.
         const text = (f: number): string => {
           const line = frames.line[f] as number;
@@ -125,10 +126,12 @@ describe('frameTreeOf and joinFrameTrees', () => {
 describe('totalsOf', () => {
   it('goes two lanes wide rather than wrong', () => {
     const most = Number.MAX_SAFE_INTEGER;
-    const totals = totalsOf(Int32Array.of(-1, 0, 0), {
-      lo: Float64Array.of(0, most, most),
-      hi: undefined,
-    });
+    const totals = atOnce(
+      totalsOf(Int32Array.of(-1, 0, 0), {
+        lo: Float64Array.of(0, most, most),
+        hi: undefined,
+      }),
+    );
     expect(laneValue(totals, 0)).toBe(BigInt(most) * 2n);
   });
 });
@@ -145,9 +148,9 @@ describe('rankedValue', () => {
         fc.array(value, { minLength: 1 }),
         fc.integer({ min: 1, max: 12 }),
         (all, rank) => {
-          const { hi, lo } = rankedValue(lanesOf([1n << 70n, ...all]), rank);
+          const { hi, lo } = atOnce(rankedValue(lanesOf([1n << 70n, ...all]), rank));
           const narrow = all.map((one) => one % 1000n);
-          const ranked = rankedValue(lanesOf([5n, ...narrow]), rank);
+          const ranked = atOnce(rankedValue(lanesOf([5n, ...narrow]), rank));
           const expected = (values: bigint[]): bigint => {
             const sorted = values.toSorted((a, b) => (a < b ? 1 : a > b ? -1 : 0));
             const found = values.length <= rank ? 1n : (sorted[rank - 1] as bigint);
