@@ -155,6 +155,8 @@ export const LIMITS = {
   unsizedAnswerBytes: 256 * KIB,
   /** A reader that takes nothing, or less than a slice (256 KiB), for this long is cut off. */
   answerStallMs: 20_000,
+  /** A client may take so long to end its side of an HTTP/2 stream that was answered in full. */
+  streamHalfClosedMs: 1_000,
   /** Of these, those of one address: one that does not read must not keep the others from asking ... */
   answerBytesPerAddressMax: 64 * MIB,
   /** ... and queries of one address that run, wait, or are not taken yet. */

@@ -158,6 +158,15 @@ function boundTime(stream: ServerHttp2Stream, timers: Timers, isLong: boolean): 
     else stream.setTimeout(LIMITS.answerStallMs);
   });
   if (!isLong) stream.once('close', timers.after(LIMITS.streamLifeMs, end));
+  // Answered in full, yet open for as long as the client does not end its side: RFC 9113, 8.1.
+  stream.once('finish', () => {
+    if (stream.destroyed || stream.readableEnded) return;
+    const stopWaiting = timers.after(LIMITS.streamHalfClosedMs, () => {
+      stream.close(constants.NGHTTP2_NO_ERROR);
+      stream.destroy();
+    });
+    stream.once('close', stopWaiting);
+  });
 }
 
 /**

@@ -150,6 +150,9 @@ function takeSockets(
       },
       http2: () => {
         decided('h2');
+        // An HTTP server's sockets stay open when the peer has ended; HTTP/2 has no use for that, and
+        // would not notice that the client is gone.
+        socket.allowHalfOpen = false;
         toHttp2(socket);
       },
       none: () => decided('closed'),
