@@ -4,6 +4,7 @@ import { TephraError } from './errors.ts';
 const TEXT_DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const TEXT_ENCODER = new TextEncoder();
 const TWO_32 = 0x1_0000_0000;
+const SAFE_MAX = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** UTF-8 bytes of `text`. */
 export function utf8(text: string): Uint8Array {
@@ -84,7 +85,7 @@ export class ByteWriter {
 
   /** Unsigned varint of a whole number in [0, 2^53). */
   varint(value: number): this {
-    assert(value >= 0 && Number.isSafeInteger(value), `varint of ${value}`);
+    if (!(value >= 0 && Number.isSafeInteger(value))) assert(false, `varint of ${value}`);
     const buffer = this.#reserve(8);
     let rest = value;
     while (rest >= TWO_32) {
@@ -102,8 +103,8 @@ export class ByteWriter {
 
   /** Unsigned varint of a whole number in [0, 2^64). */
   varintBig(value: bigint): this {
+    if (value >= 0n && value <= SAFE_MAX) return this.varint(Number(value));
     assert(value >= 0n && value < 1n << 64n, `varintBig of ${value}`);
-    if (value <= BigInt(Number.MAX_SAFE_INTEGER)) return this.varint(Number(value));
     const buffer = this.#reserve(10);
     let rest = value;
     while (rest >= 0x80n) {
@@ -123,6 +124,17 @@ export class ByteWriter {
   raw(bytes: Uint8Array): this {
     this.#reserve(bytes.byteLength).set(bytes, this.#size);
     this.#size += bytes.byteLength;
+    return this;
+  }
+
+  /** `bytes[from, to)` as they are. */
+  part(bytes: Uint8Array, from: number, to: number): this {
+    const buffer = this.#reserve(to - from);
+    let at = this.#size;
+    // Below this a loop is cheaper than a view.
+    if (to - from > 64) buffer.set(bytes.subarray(from, to), at);
+    else for (let i = from; i < to; i++) buffer[at++] = bytes[i] as number;
+    this.#size += to - from;
     return this;
   }
 

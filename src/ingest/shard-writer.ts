@@ -4,6 +4,7 @@ import { TephraError } from '../base/errors.ts';
 import type { Reason } from '../base/errors.ts';
 import { HOUR_MS, floorTo } from '../base/time.ts';
 import { decodeFragment, decodeSection } from '../storage/fragment/decode.ts';
+import type { FragmentView, SectionEntry, SectionView } from '../storage/fragment/decode.ts';
 import { encodeFragment } from '../storage/fragment/encode.ts';
 import type { FragmentPush, FragmentSection } from '../storage/fragment/encode.ts';
 import { fragmentKey } from '../storage/keys.ts';
@@ -16,7 +17,7 @@ export interface WriterItem {
   readonly scope: WriterScope;
   readonly arrivalMs: number;
   readonly pushes: readonly FragmentPush[];
-  /** Key of the identity's marker, in the scope's raw volume. */
+  /** Key of the identity's marker, in the scope's raw volume. Asked for once, if it is put. */
   readonly marker: string | undefined;
   /** Of the items of one fragment with the same text only the last one's marker is put. */
   readonly markedBy?: string | undefined;
@@ -253,10 +254,16 @@ export class ShardWriter {
   #land(bytes: Uint8Array, scopes: ReadonlyMap<number, WriterScope>): void {
     const fragment = decodeFragment(bytes);
     this.#state.land(fragment.incarnation, fragment.seq);
-    for (const entry of fragment.sections) {
+    // Decoded again when somebody reads it: what is kept until then is bytes.
+    let again: FragmentView | undefined;
+    for (const [i, entry] of fragment.sections.entries()) {
       const scope = scopes.get(entry.epoch);
       assert(scope !== undefined, `no scope of epoch ${entry.epoch}`);
-      this.#state.head.add(headSection(fragment, entry, decodeSection(bytes, entry), scope, bytes));
+      const read = (): SectionView => {
+        again ??= decodeFragment(bytes);
+        return decodeSection(bytes, again.sections[i] as SectionEntry);
+      };
+      this.#state.head.add(headSection(fragment, entry, read, scope, bytes));
     }
   }
 
@@ -340,13 +347,16 @@ export class ShardWriter {
 }
 
 function markersOf(draft: Draft): string[] {
-  const markers = new Map<string, string>();
+  const markers: string[] = [];
+  const marked = new Map<string, WriterItem>();
   for (const { items } of draft.waiters) {
-    for (const { marker, markedBy } of items) {
-      if (marker !== undefined) markers.set(markedBy ?? marker, marker);
+    for (const item of items) {
+      if (item.markedBy !== undefined) marked.set(item.markedBy, item);
+      else if (item.marker !== undefined) markers.push(item.marker);
     }
   }
-  return [...markers.values()];
+  for (const { marker } of marked.values()) if (marker !== undefined) markers.push(marker);
+  return markers;
 }
 
 function fail(waiters: readonly Waiter[], error: TephraError): void {

@@ -12,6 +12,9 @@ export class StreamBudget {
   /** In order of use. */
   readonly #held = new Map<KnownStream, Held>();
   #bytes = 0;
+  /** Who used it last, and with how much: batches of a stream come in runs. */
+  #last: KnownStream | undefined;
+  #lastBytes = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -24,8 +27,11 @@ export class StreamBudget {
 
   /** The stream was used; its tables may have grown. */
   use(stream: KnownStream, forget: () => void): void {
-    const held = this.#held.get(stream) ?? { bytes: 0, forget };
     const bytes = stream.tableBytes;
+    if (stream === this.#last && bytes === this.#lastBytes) return;
+    this.#last = stream;
+    this.#lastBytes = bytes;
+    const held = this.#held.get(stream) ?? { bytes: 0, forget };
     this.#bytes += bytes - held.bytes;
     held.bytes = bytes;
     this.#held.delete(stream);
@@ -41,5 +47,6 @@ export class StreamBudget {
   release(stream: KnownStream): void {
     this.#bytes -= this.#held.get(stream)?.bytes ?? 0;
     this.#held.delete(stream);
+    if (this.#last === stream) this.#last = undefined;
   }
 }

@@ -7,7 +7,8 @@ import { FieldError } from '../../profile/stream/field-error.ts';
 import { buildGroups } from '../../storage/column/from-values.ts';
 import type { ValueColumn } from '../../storage/column/from-values.ts';
 import { saturate } from '../../storage/column/entries.ts';
-import type { Entries, TypeTicks } from '../../storage/column/entries.ts';
+import type { Entries, TypeColumn } from '../../storage/column/entries.ts';
+import { EntriesPacker, type EncodedEntries } from '../../storage/column/pack.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import type { FragmentPush, PushGroup } from '../../storage/fragment/encode.ts';
 import type { ScopeRefs } from './scope-refs.ts';
@@ -37,6 +38,14 @@ export class PartBuilder {
   readonly #sums = new StackSums();
   /** Stack ids in the scope, by entry. */
   #ids: Uint32Array = new Uint32Array(64);
+  /** Whether they ascend strictly: then nothing has to be summed. */
+  #ascends = true;
+  readonly #packer = new EntriesPacker();
+  /** By column; and whether any value is 0. */
+  readonly #totals: number[] = [];
+  #hasZero = false;
+  /** No sum of ticks is 2^32 or more. */
+  #fitsPacked = true;
 
   /**
    * Throws `unknown_reference`, `malformed_batch` or the reason of a label. The dictionary may then
@@ -62,27 +71,16 @@ export class PartBuilder {
     const runs = runsOf(part);
     this.#resolve(part, scope);
     const series = seriesOf(part, scope);
-    const { groups, types } = this.#entries(part, family, columns, runs, scope.dictionary);
-    const kept: PushGroup[] = [];
-    let entries = 0;
-    for (const [i, group] of groups.entries()) {
-      if (group.stacks.length === 0) continue;
-      entries += group.stacks.length;
-      const { spanId, traceId } = runs[i] as Run;
-      kept.push({ spanId, traceId, entries: group });
-    }
+    const summed = this.#sumColumns(part, count, columns)
+      ? this.#scaled(part, family, series, columns, runs, scope.dictionary)
+      : this.#general(part, family, series, runs);
+    const { groups, types, entries } = summed;
     if (entries === 0) return undefined;
+    const { profileId, startMs, durationMs } = part;
     return {
-      push: {
-        key,
-        profileId: part.profileId,
-        startMs: part.startMs,
-        durationMs: part.durationMs,
-        types: types.map((type, t) => ({ ...type, series: series[t] as number })),
-        groups: kept,
-      },
+      push: { key, profileId, startMs, durationMs, types, groups },
       entries,
-      bytes: 64 * kept.length + entries * (2 + 2 * columns),
+      bytes: 64 * groups.length + entries * (2 + 2 * columns),
     };
   }
 
@@ -94,49 +92,122 @@ export class PartBuilder {
     refs.reserve(tables);
     const known = refs.stacks;
     const last = tables.stacks;
+    let before = -1;
+    let ascends = true;
     for (let i = 0; i < stacks.length; i++) {
       const stack = stacks.array[i] as number;
       if (stack > last) {
         const field = `stack_delta[${i}]`;
         fail(part, 'unknown_reference', field, `stack ${stack | 0} of ${last}`);
       }
-      const id = known[stack] as number;
-      ids[i] = id >= 0 ? id : refs.addStack(stack, tables, dictionary);
+      let id = known[stack] as number;
+      if (id < 0) id = refs.addStack(stack, tables, dictionary);
+      ids[i] = id;
+      if (id <= before) ascends = false;
+      before = id;
     }
+    this.#ascends = ascends;
   }
 
-  #entries(
+  /** Sums the columns. Whether the client gave all scales, and no sum of ticks can pass 2^53. */
+  #sumColumns({ typeScale, values }: PartReader, count: number, columns: number): boolean {
+    if (typeScale.length === 0 || values.wide !== undefined) return false;
+    for (const scale of typeScale) if (scale === 0n) return false;
+    this.#totals.length = columns;
+    this.#hasZero = false;
+    this.#fitsPacked = true;
+    const { array } = values;
+    for (let column = 0; column < columns; column++) {
+      let total = 0;
+      const end = (column + 1) * count;
+      for (let i = column * count; i < end; i++) {
+        const value = array[i] as number;
+        total += value;
+        if (value === 0) this.#hasZero = true;
+      }
+      if (!Number.isSafeInteger(total)) return false;
+      if (total >= TWO_32) this.#fitsPacked = false;
+      this.#totals[column] = total;
+    }
+    return true;
+  }
+
+  /** Entries by run, encoded already where their ticks are small. */
+  #scaled(
     part: PartReader,
     family: StreamFamily,
+    series: readonly number[],
     columns: number,
     runs: readonly Run[],
     dictionary: Dictionary,
-  ): { readonly groups: readonly Entries[]; readonly types: readonly TypeTicks[] } {
-    const count = part.stacks.length;
-    const { values } = part;
-    const scaled = part.typeScale.length > 0 && part.typeScale.every((scale) => scale > 0n);
-    const totals =
-      scaled && values.wide === undefined ? totalsOf(values.array, count, columns) : [];
-    if (totals.length === 0 || !totals.every(Number.isSafeInteger)) {
-      return buildGroups(
-        this.#ids.subarray(0, count),
-        runs.map(({ from, to }) => range(from, to)),
-        family.types.map((_, t) => valueColumn(part, count, t)),
-        family.periods,
-      );
+  ): Summed {
+    const rows = part.stacks.length;
+    const values = part.values.array;
+    const groups: PushGroup[] = [];
+    let entries = 0;
+    for (const { spanId, traceId, from, to } of runs) {
+      let count = to - from;
+      let group: Entries | EncodedEntries;
+      if (this.#ascends && !this.#hasZero && this.#fitsPacked) {
+        if (count === 0) continue;
+        group = this.#packer.pack(this.#ids, from, count, values, from, rows, columns);
+      } else {
+        const { stacks: idEnd } = dictionary.lengths;
+        const sums = this.#sums;
+        count = sums.sum(this.#ids, from, to, idEnd, values, rows, columns);
+        if (count === 0) continue;
+        group = this.#fitsPacked
+          ? this.#packer.pack(sums.stacks, 0, count, sums.ticks, 0, sums.stride, columns)
+          : sums.entries(count, columns);
+      }
+      entries += count;
+      groups.push({ spanId, traceId, entries: group });
     }
-    const { stacks: idEnd } = dictionary.lengths;
-    const groups = runs.map(({ from, to }) =>
-      this.#sums.sum(this.#ids, from, to, idEnd, values.array, count, columns),
-    );
-    const types = family.types.map((_, t) => {
+    const types: TypeColumn[] = [];
+    for (let t = 0; t < family.types.length; t++) {
       const column = columnOf(part, t);
       const grain = part.typeScale[t] as bigint;
-      return { grain, total: saturate(BigInt(totals[column] as number) * grain), column };
-    });
-    return { groups, types };
+      const total = saturate(BigInt(this.#totals[column] as number) * grain);
+      types.push({ series: series[t] as number, grain, total, column });
+    }
+    return { groups, types, entries };
+  }
+
+  /** For values of any size, and where a common divisor has to be looked for. */
+  #general(
+    part: PartReader,
+    family: StreamFamily,
+    series: readonly number[],
+    runs: readonly Run[],
+  ): Summed {
+    const count = part.stacks.length;
+    const built = buildGroups(
+      this.#ids.subarray(0, count),
+      runs.map(({ from, to }) => range(from, to)),
+      family.types.map((_, t) => valueColumn(part, count, t)),
+      family.periods,
+    );
+    const groups: PushGroup[] = [];
+    let entries = 0;
+    for (const [i, group] of built.groups.entries()) {
+      if (group.stacks.length === 0) continue;
+      entries += group.stacks.length;
+      const { spanId, traceId } = runs[i] as Run;
+      groups.push({ spanId, traceId, entries: group });
+    }
+    const types = built.types.map((type, t) => ({ ...type, series: series[t] as number }));
+    return { groups, types, entries };
   }
 }
+
+/** Groups of a push, without empty ones, and how its types read them. */
+interface Summed {
+  readonly groups: readonly PushGroup[];
+  readonly types: readonly TypeColumn[];
+  readonly entries: number;
+}
+
+const TWO_32 = 0x1_0000_0000;
 
 /** Entries `[from, to)` of one span. */
 interface Run {
@@ -164,11 +235,13 @@ function columnsOf(part: PartReader, family: StreamFamily): number {
     const text = `${typeColumn.length} rows: expected none or ${types}`;
     fail(part, 'malformed_batch', 'type_column', text);
   }
-  const used = new Set<number>();
-  for (let t = 0; t < types; t++) used.add(typeColumn.array[t] as number);
-  const columns = Math.max(...used) + 1;
-  if (columns !== used.size) {
-    fail(part, 'malformed_batch', 'type_column', 'a column that no type reads');
+  let columns = 0;
+  for (let t = 0; t < types; t++) columns = Math.max(columns, columnOf(part, t) + 1);
+  for (let column = 0; column < columns; column++) {
+    // No more columns than types: a column is missing before this loop gets long.
+    let isRead = false;
+    for (let t = 0; t < types; t++) if (columnOf(part, t) === column) isRead = true;
+    if (!isRead) fail(part, 'malformed_batch', 'type_column', 'a column that no type reads');
   }
   return columns;
 }
@@ -194,17 +267,6 @@ function runsOf(part: PartReader): readonly Run[] {
   }
   if (from < count) runs.push({ spanId: '', traceId: '', from, to: count });
   return runs;
-}
-
-function totalsOf(values: Float64Array, count: number, columns: number): number[] {
-  const totals: number[] = [];
-  for (let column = 0; column < columns; column++) {
-    let total = 0;
-    const end = (column + 1) * count;
-    for (let i = column * count; i < end; i++) total += values[i] as number;
-    totals.push(total);
-  }
-  return totals;
 }
 
 /** Values of a type by entry, times its scale. */

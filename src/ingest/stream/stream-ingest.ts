@@ -247,7 +247,7 @@ export class StreamIngest {
     let from = 0;
     for (const [i, call] of calls.entries()) {
       const to = ends[i] as number;
-      const done = this.#takeInTurn(call, bytes.subarray(from, to), arrivalMs);
+      const done = this.#takeInTurn(call, { bytes, from, to, arrivalMs });
       if (done !== undefined) waiting.push(done);
       from = to;
       const breath = pause.here();
@@ -264,20 +264,20 @@ export class StreamIngest {
   }
 
   /** At once, or behind what waits already. Undefined: nothing has to be waited for. */
-  #takeInTurn(call: number, bytes: Uint8Array, arrivalMs: number): Promise<void> | undefined {
+  #takeInTurn(call: number, message: Message): Promise<void> | undefined {
     const open = this.#byCall.get(call);
     if (open === undefined) return undefined;
     if (open.stream.tail === undefined) {
-      const taken = this.#take(open, bytes, arrivalMs);
+      const taken = this.#take(open, message);
       if (!(taken instanceof NeededScopes)) return taken;
     }
-    return this.#takeLater(open, bytes, arrivalMs);
+    return this.#takeLater(open, message);
   }
 
-  async #takeLater(open: OpenCall, bytes: Uint8Array, arrivalMs: number): Promise<void> {
+  async #takeLater(open: OpenCall, message: Message): Promise<void> {
     const { stream } = open;
     const stored: { settled?: Promise<void> | undefined } = {};
-    const turn = this.#takeWithScopes(stream.tail, open, bytes, arrivalMs, stored);
+    const turn = this.#takeWithScopes(stream.tail, open, message, stored);
     stream.tail = turn;
     await turn;
     if (stream.tail === turn) stream.tail = undefined;
@@ -289,14 +289,13 @@ export class StreamIngest {
   async #takeWithScopes(
     before: Promise<void> | undefined,
     open: OpenCall,
-    bytes: Uint8Array,
-    arrivalMs: number,
+    message: Message,
     stored: { settled?: Promise<void> | undefined },
   ): Promise<void> {
     try {
       await before;
       for (;;) {
-        const taken = this.#take(open, bytes, arrivalMs);
+        const taken = this.#take(open, message);
         if (!(taken instanceof NeededScopes)) {
           stored.settled = taken;
           return;
@@ -312,13 +311,12 @@ export class StreamIngest {
   /** Takes a batch, or tells which scopes it needs first. Never throws. */
   #take(
     { stream, opening }: OpenCall,
-    bytes: Uint8Array,
-    arrivalMs: number,
+    { bytes, from, to, arrivalMs }: Message,
   ): Promise<void> | NeededScopes | undefined {
     if (stream.failed !== undefined || stream.call !== opening.call) return undefined;
     try {
       const { batch } = this.#readers;
-      batch.read(bytes);
+      batch.read(bytes, from, to);
       // Of an epoch that is over: the client learns of it and sends all of this again.
       if (batch.epoch === stream.epoch && stream.tables === undefined) {
         stream.skipped ||= batch.sequence > stream.taken;
@@ -480,7 +478,7 @@ export class StreamIngest {
     if (batch.partAt.length > limits.parts) {
       throw new FieldError('stream_limit', 'parts', `${batch.partAt.length} > ${limits.parts}`);
     }
-    const pushes = new Map<WriterScope, { pushes: FragmentPush[]; bytes: number }>();
+    const items: StreamItem[] = [];
     let sent = 0;
     let entries = 0;
     for (let i = 0; i < batch.partAt.length; i++) {
@@ -503,22 +501,14 @@ export class StreamIngest {
       });
       if (built === undefined) continue;
       entries += built.entries;
-      const own = pushes.get(scope);
-      if (own === undefined) pushes.set(scope, { pushes: [built.push], bytes: built.bytes });
-      else {
-        own.pushes.push(built.push);
-        own.bytes += built.bytes;
+      let item = items.find((one) => one.scope === scope);
+      if (item === undefined) {
+        item = new StreamItem(scope, arrivalMs, stream, batch.sequence, this.#markers);
+        items.push(item);
       }
+      item.pushes.push(built.push);
+      item.bytes += built.bytes;
     }
-    const identity = stream.marker(batch.sequence);
-    const items = [...pushes].map(([scope, own]) => ({
-      scope,
-      arrivalMs,
-      pushes: own.pushes,
-      marker: `${this.#markers}${identity}`,
-      markedBy: stream.name,
-      bytes: own.bytes,
-    }));
     return { items, entries };
   }
 
@@ -564,6 +554,48 @@ export class StreamIngest {
 interface OpenCall {
   readonly stream: KnownStream;
   readonly opening: StreamOpening;
+}
+
+/** A request with a batch: `bytes[from, to)`. */
+interface Message {
+  readonly bytes: Uint8Array;
+  readonly from: number;
+  readonly to: number;
+  readonly arrivalMs: number;
+}
+
+/** What a batch has for one scope. Most markers are never put: the text of one is made when it is. */
+class StreamItem implements WriterItem {
+  readonly scope: WriterScope;
+  readonly arrivalMs: number;
+  readonly pushes: FragmentPush[] = [];
+  bytes = 0;
+  readonly #stream: KnownStream;
+  readonly #sequence: number;
+  /** What keys of markers begin with. */
+  readonly #markers: string;
+
+  constructor(
+    scope: WriterScope,
+    arrivalMs: number,
+    stream: KnownStream,
+    sequence: number,
+    markers: string,
+  ) {
+    this.scope = scope;
+    this.arrivalMs = arrivalMs;
+    this.#stream = stream;
+    this.#sequence = sequence;
+    this.#markers = markers;
+  }
+
+  get marker(): string {
+    return `${this.#markers}${this.#stream.marker(this.#sequence)}`;
+  }
+
+  get markedBy(): string {
+    return this.#stream.name;
+  }
 }
 
 /** A batch ready for the writer. */

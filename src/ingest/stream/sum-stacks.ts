@@ -12,7 +12,11 @@ export class StackSums {
   #bits: Uint32Array = new Uint32Array(0);
   #words: Uint32Array = new Uint32Array(0);
   #size = 0;
-  #sorted: Uint32Array = new Uint32Array(64);
+  /** What the last call found: ascending ids. */
+  stacks: Uint32Array = new Uint32Array(64);
+  /** Their sums: tick i of column c is at `c * stride + i`. */
+  ticks: Float64Array = new Float64Array(64);
+  stride = 0;
 
   /** Bytes of memory. */
   get bytesInMemory(): number {
@@ -20,9 +24,9 @@ export class StackSums {
   }
 
   /**
-   * Entries of `ids[from, to)`, which are below `idEnd`. Column c of the values is
-   * `values[c * rows + i]`; whole, not negative, and their sum below 2^53. What is 0 in all columns is
-   * left out.
+   * Sums `ids[from, to)`, which are below `idEnd`; column c of the values is `values[c * rows + i]`, whole,
+   * not negative, and their sum below 2^53. Returns how many stacks there are, without those that are 0 in
+   * all columns: {@link stacks} and {@link ticks} begin with them, until the next call.
    */
   sum(
     ids: Uint32Array,
@@ -32,7 +36,7 @@ export class StackSums {
     values: Float64Array,
     rows: number,
     columns: number,
-  ): Entries {
+  ): number {
     this.#reserve(idEnd, columns);
     const bits = this.#bits;
     const words = this.#words;
@@ -53,10 +57,18 @@ export class StackSums {
     return this.#take(this.#sort(to - from), columns);
   }
 
+  /** A copy of the first `count` of what the last call found. */
+  entries(count: number, columns: number): Entries {
+    const column = (c: number): Float64Array =>
+      this.ticks.slice(c * this.stride, c * this.stride + count);
+    const ticks = Array.from({ length: columns }, (_, c) => column(c));
+    return { stacks: this.stacks.slice(0, count), ticks };
+  }
+
   /** The touched ids in order; clears the bits. */
   #sort(countMax: number): number {
-    if (this.#sorted.length < countMax) this.#sorted = new Uint32Array(2 * countMax);
-    const sorted = this.#sorted;
+    if (this.stacks.length < countMax) this.stacks = new Uint32Array(2 * countMax);
+    const sorted = this.stacks;
     const bits = this.#bits;
     const words = this.#words;
     let count = 0;
@@ -81,35 +93,34 @@ export class StackSums {
   }
 
   /** Takes out what was summed for the first `count` sorted ids. */
-  #take(count: number, columns: number): Entries {
-    const sorted = this.#sorted;
-    const stacks = new Uint32Array(count);
-    const ticks = Array.from({ length: columns }, () => new Float64Array(count));
-    let kept = 0;
+  #take(count: number, columns: number): number {
+    if (this.ticks.length < count * columns) this.ticks = new Float64Array(2 * count * columns);
+    this.stride = count;
+    const sorted = this.stacks;
+    const { ticks } = this;
     const only = columns === 1 ? (this.#sums[0] as Float64Array) : undefined;
-    const first = ticks[0] as Float64Array;
+    let kept = 0;
     for (let i = 0; i < count; i++) {
       const id = sorted[i] as number;
       if (only !== undefined) {
         const tick = only[id] as number;
         if (tick === 0) continue;
-        first[kept] = tick;
+        ticks[kept] = tick;
         only[id] = 0;
       } else {
         let any = false;
         for (let column = 0; column < columns; column++) {
           const sums = this.#sums[column] as Float64Array;
           const tick = sums[id] as number;
-          (ticks[column] as Float64Array)[kept] = tick;
+          ticks[column * count + kept] = tick;
           if (tick !== 0) any = true;
           sums[id] = 0;
         }
         if (!any) continue;
       }
-      stacks[kept++] = id;
+      sorted[kept++] = id;
     }
-    if (kept === count) return { stacks, ticks };
-    return { stacks: stacks.slice(0, kept), ticks: ticks.map((column) => column.slice(0, kept)) };
+    return kept;
   }
 
   #reserve(idEnd: number, columns: number): void {

@@ -40,12 +40,14 @@ export class BatchReader {
   readonly partEnd = new IntColumn();
   readonly #cursor = new Cursor(LIMITS.unknownFieldsMax);
 
-  /** Throws `malformed_protobuf`, `too_many_fields`, `stream_order`, `stream_limit`. */
-  read(bytes: Uint8Array): void {
+  /**
+   * Reads the request `bytes[from, end)`. Throws `malformed_protobuf`, `too_many_fields`, `stream_order`,
+   * `stream_limit`.
+   */
+  read(bytes: Uint8Array, from = 0, end = bytes.byteLength): void {
     const cursor = this.#cursor;
     cursor.unknown = 0;
-    const end = bytes.byteLength;
-    const tag = end === 0 ? 0 : cursor.tag(bytes, 0, end);
+    const tag = end === from ? 0 : cursor.tag(bytes, from, end);
     if (tag === ((OPEN << 3) | WIRE_BYTES)) {
       throw new FieldError('stream_order', 'open', 'only the first message opens a stream');
     }

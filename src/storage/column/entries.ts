@@ -43,5 +43,6 @@ export function saturate(value: bigint): bigint {
 
 /** Sum of the ticks of a type's column; a saturated total gives {@link TOTAL_MAX}. */
 export function tickTotal(type: { readonly grain: bigint; readonly total: bigint }): bigint {
-  return type.total === TOTAL_MAX ? TOTAL_MAX : type.total / type.grain;
+  if (type.grain === 1n || type.total === TOTAL_MAX) return type.total;
+  return type.total / type.grain;
 }

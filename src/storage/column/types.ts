@@ -4,7 +4,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import type { ByteReader, ByteWriter } from '../../base/bytes.ts';
-import { saturate, tickTotal, TOTAL_MAX, type TypeTicks } from './entries.ts';
+import { saturate, tickTotal, type TypeTicks } from './entries.ts';
 
 /** Grains and columns of types: for each a varint column and a varint grain. */
 export function writeGrains(writer: ByteWriter, types: readonly TypeTicks[]): void {
@@ -25,22 +25,25 @@ export function readGrain(reader: ByteReader, columns: number): { column: number
 
 /** Sums of the ticks, a varint for each column in order. Every column needs a type (asserted). */
 export function writeTickTotals(writer: ByteWriter, types: readonly TypeTicks[]): void {
-  const totals: bigint[] = Array.from({ length: columnCount(types) }, () => TOTAL_MAX);
-  const used = new Set<number>();
-  for (const type of types) {
-    used.add(type.column);
-    // A type that saturated says less than one that did not: the smallest is the true one.
-    const total = tickTotal(type);
-    if (total < (totals[type.column] as bigint)) totals[type.column] = total;
+  const columns = columnCount(types);
+  for (let column = 0; column < columns; column++) {
+    let ticks: bigint | undefined;
+    for (const type of types) {
+      if (type.column !== column) continue;
+      // A type that saturated says less than one that did not: the smallest is the true one.
+      const total = tickTotal(type);
+      if (ticks === undefined || total < ticks) ticks = total;
+    }
+    assert(ticks !== undefined, 'a column has no type');
+    for (const type of types) {
+      if (type.column !== column) continue;
+      assert(
+        valueTotal(ticks, type.grain) === type.total,
+        'a total is no multiple of its grain, or types of one column differ in their ticks',
+      );
+    }
+    writer.varintBig(ticks);
   }
-  assert(used.size === totals.length, 'a column has no type');
-  for (const { grain, total, column } of types) {
-    assert(
-      valueTotal(totals[column] as bigint, grain) === total,
-      'a total is no multiple of its grain, or types of one column differ in their ticks',
-    );
-  }
-  for (const total of totals) writer.varintBig(total);
 }
 
 /** Value total of a type whose column's ticks sum to `ticks`. */

@@ -39,6 +39,7 @@ import { LIMITS } from '../../base/limits.ts';
 import { DAY_MS, HOUR_MS } from '../../base/time.ts';
 import { encodeEntries } from '../column/encode.ts';
 import type { Entries, TypeColumn } from '../column/entries.ts';
+import type { EncodedEntries } from '../column/pack.ts';
 import { columnCount, writeGrains, writeTickTotals } from '../column/types.ts';
 import {
   lengthsAtLeast,
@@ -55,7 +56,7 @@ export interface PushGroup {
   /** 32 hex digits, or ''. */
   readonly traceId: string;
   /** Has the columns that the push's types name. */
-  readonly entries: Entries;
+  readonly entries: Entries | EncodedEntries;
 }
 
 /** One profile of one family. */
@@ -202,10 +203,16 @@ function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void 
 
   writer.varint(groups.length);
   for (const group of groups) {
-    assert(group.entries.ticks.length === columns, 'a group lacks columns of the push');
+    const { entries } = group;
+    const present = 'bytes' in entries ? entries.columns : entries.ticks.length;
+    assert(present === columns, 'a group lacks columns of the push');
     writeIds(writer, group);
+    if ('bytes' in entries) {
+      writer.varint(entries.end - entries.at).part(entries.bytes, entries.at, entries.end);
+      continue;
+    }
     ENTRIES.reset();
-    encodeEntries(ENTRIES, group.entries);
+    encodeEntries(ENTRIES, entries);
     writer.block(ENTRIES.view());
   }
 }
@@ -214,6 +221,10 @@ function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void 
 const ENTRIES = new ByteWriter(16 * 1024);
 
 function writeIds(writer: ByteWriter, { spanId, traceId }: PushGroup): void {
+  if (spanId === '' && traceId === '') {
+    writer.u8(0);
+    return;
+  }
   assert(spanId === '' || /^[0-9a-f]{16}$/.test(spanId), 'a span id has 16 hex digits');
   assert(traceId === '' || /^[0-9a-f]{32}$/.test(traceId), 'a trace id has 32 hex digits');
   writer.u8((spanId === '' ? 0 : GROUP_HAS_SPAN) | (traceId === '' ? 0 : GROUP_HAS_TRACE));

@@ -34,14 +34,19 @@ export interface HeadSection {
   readonly size: number;
 }
 
-/** What the head keeps of a section of a durable fragment whose bytes are `bytes`. */
+/**
+ * What the head keeps of a section of a durable fragment whose bytes are `bytes`. `read` makes the view
+ * when it is asked for first: many sections are absorbed soon, and objects for each push are ten times
+ * what they take encoded.
+ */
 export function headSection(
   fragment: FragmentView,
   entry: SectionEntry,
-  view: SectionView,
+  read: () => SectionView,
   scope: SectionScope,
   bytes: Uint8Array,
 ): HeadSection {
+  let view: SectionView | undefined;
   const { incarnation, seq, arrivalHourMs } = fragment;
   const { tenant, service, dayMs, minMs, maxMs, to } = entry;
   return {
@@ -56,7 +61,9 @@ export function headSection(
     to,
     scope,
     bytes,
-    view,
+    get view() {
+      return (view ??= read());
+    },
     size: entry.end - entry.at,
   };
 }

@@ -165,7 +165,7 @@ async function addSection(
   if (!tryAppend(dictionary, view.slice, entry.from, entry.to)) {
     dictionary.appendDamaged(entry.from, entry.to);
   }
-  state.head.add(headSection(fragment, entry, view, scope, bytes));
+  state.head.add(headSection(fragment, entry, () => view, scope, bytes));
   return true;
 }
 

@@ -13,8 +13,8 @@ export const STREAM_MUTATIONS = [
     name: 'stream: the sequence is not stored with the batch',
     within,
     file: 'src/ingest/stream/stream-ingest.ts',
-    find: 'marker: `${this.#markers}${identity}`,',
-    replace: 'marker: undefined,',
+    find: 'get marker(): string {\n    return `${this.#markers}${this.#stream.marker(this.#sequence)}`;',
+    replace: 'get marker(): undefined {\n    return undefined;',
   },
   {
     name: 'stream: nobody looks which batches were stored before a restart',
@@ -50,7 +50,7 @@ export const STREAM_MUTATIONS = [
     edits: [
       {
         file: 'src/ingest/stream/stream-ingest.ts',
-        find: '      await stream.quiet();\n',
+        find: '      await this.#writer.orRefused(stream.quiet());\n',
         replace: '',
       },
       {
