@@ -1,4 +1,4 @@
-import { sortSteps, type Steps } from '../base/steps.ts';
+import { sortSteps, type Steps, sweep } from '../base/steps.ts';
 import { compareText } from '../base/text-order.ts';
 import { laneValue, totalsOf } from './tree/lanes.ts';
 import type { NameTree } from './tree/name-tree.ts';
@@ -16,34 +16,47 @@ export interface TopFunction {
 /** All functions of a tree, the largest self first, then the largest total, then by name. */
 export function* topFunctions(tree: NameTree): Steps<readonly TopFunction[]> {
   const total = yield* totalsOf(tree.parent, tree.self);
-  const byName = new Map<number, { self: bigint; total: bigint }>();
-  const path: number[] = [];
-  const onPath = new Map<number, number>();
+  const byName = new Map<number, Sums>();
+  const functions: Sums[] = [];
+  const path: Sums[] = [];
   let steps = 0;
   for (const { node, depth } of walkNames(tree, yield* childrenOf(tree))) {
     if (++steps % WALKED_AT_ONCE === 0) yield;
     while (path.length > depth) {
-      const left = path.pop() as number;
-      onPath.set(left, (onPath.get(left) ?? 1) - 1);
+      const left = path.pop();
+      if (left !== undefined) left.onPath--;
     }
     const name = tree.name[node] as number;
-    const sums = byName.get(name) ?? { self: 0n, total: 0n };
-    byName.set(name, sums);
+    let sums = byName.get(name);
+    if (sums === undefined) {
+      sums = { name: tree.names[name] as string, self: 0n, total: 0n, onPath: 0 };
+      byName.set(name, sums);
+      functions.push(sums);
+    }
     sums.self += laneValue(tree.self, node);
-    const outer = onPath.get(name) ?? 0;
-    if (outer === 0) sums.total += laneValue(total, node);
-    onPath.set(name, outer + 1);
-    path.push(name);
+    if (sums.onPath++ === 0) sums.total += laneValue(total, node);
+    path.push(sums);
   }
-  const functions = [...byName].map(([name, sums]) => ({
-    name: tree.names[name] as string,
-    ...sums,
-  }));
+  const listed: TopFunction[] = [];
+  yield* sweep(0, functions.length, (from, to) => {
+    for (const { name, self, total: all } of functions.slice(from, to)) {
+      listed.push({ name, self, total: all });
+    }
+  });
   return yield* sortSteps(
-    functions,
+    listed,
     (a, b) =>
       compareBig(b.self, a.self) || compareBig(b.total, a.total) || compareText(a.name, b.name),
   );
+}
+
+/** A function while the tree is walked. */
+interface Sums {
+  readonly name: string;
+  self: bigint;
+  total: bigint;
+  /** How often it is on the path to the node that is looked at. */
+  onPath: number;
 }
 
 /** Nodes that are visited without a break. */

@@ -1,4 +1,4 @@
-import { sortSteps, type Steps } from '../../base/steps.ts';
+import { sortSteps, type Steps, sweep } from '../../base/steps.ts';
 import { compareText } from '../../base/text-order.ts';
 import { laneValue, totalsOf } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
@@ -34,14 +34,20 @@ export function* encodeDot(tree: NameTree, maxNodes: number): Steps<EncodedTree>
       `\\nof ${total} (${percent(total, graph.total)})`;
     lines.push(`  N${i + 1} [label="${label}"];`);
   }
-  for (const { from, to, value } of graph.edges.values()) {
-    const [a, b] = [idOf.get(from), idOf.get(to)];
-    if (a !== undefined && b !== undefined) lines.push(`  N${a} -> N${b} [label="${value}"];`);
+  for (const [i, [, { calls }]] of shown.entries()) {
+    yield;
+    for (const [to, { value }] of calls) {
+      const id = idOf.get(to);
+      if (id !== undefined) lines.push(`  N${i + 1} -> N${id} [label="${value}"];`);
+    }
   }
   lines.push('}', '');
   const writer = new ProtoWriter();
   writer.text(DOT, lines.join('\n'));
-  const foldedValue = functions.slice(maxNodes).reduce((sum, [, { self }]) => sum + self, 0n);
+  let foldedValue = 0n;
+  yield* sweep(maxNodes, functions.length, (from, to) => {
+    for (let i = from; i < to; i++) foldedValue += functions[i]?.[1].self ?? 0n;
+  });
   return { bytes: writer.finish(), saturated: graph.total > INT64_MAX, foldedValue };
 }
 
@@ -50,46 +56,52 @@ const WALKED_AT_ONCE = 1_024;
 
 interface Graph {
   readonly total: bigint;
-  readonly functions: ReadonlyMap<number, { self: bigint; total: bigint }>;
-  readonly edges: ReadonlyMap<string, { from: number; to: number; value: bigint }>;
+  readonly functions: ReadonlyMap<number, FunctionSums>;
+}
+
+interface FunctionSums {
+  self: bigint;
+  total: bigint;
+  /** How often it is on the path to the node that is looked at. */
+  onPath: number;
+  /** By the function that it calls. Maps by function, because growing one large map takes long. */
+  readonly calls: Map<number, Call>;
+}
+
+interface Call {
+  value: bigint;
+  onPath: number;
 }
 
 function* graphOf(tree: NameTree): Steps<Graph> {
   const totals = tree.total ?? (yield* totalsOf(tree.parent, tree.self));
-  const functions = new Map<number, { self: bigint; total: bigint }>();
-  const edges = new Map<string, { from: number; to: number; value: bigint }>();
-  const path: { readonly name: number; readonly call: string }[] = [];
-  const onPath = new Map<number | string, number>();
-  const count = (key: number | string, by: number): number => {
-    const before = onPath.get(key) ?? 0;
-    onPath.set(key, before + by);
-    return before;
-  };
+  const functions = new Map<number, FunctionSums>();
+  const path: { readonly sums: FunctionSums; readonly call: Call }[] = [];
   let steps = 0;
   for (const { node, depth } of walkNames(tree, yield* childrenOf(tree))) {
     if (++steps % WALKED_AT_ONCE === 0) yield;
     while (path.length > depth) {
       const left = path.pop();
       if (left === undefined) break;
-      count(left.name, -1);
-      count(left.call, -1);
+      left.sums.onPath--;
+      left.call.onPath--;
     }
     const name = tree.name[node] as number;
     const value = laneValue(totals, node);
-    const sums = functions.get(name) ?? { self: 0n, total: 0n };
-    functions.set(name, sums);
-    sums.self += laneValue(tree.self, node);
-    if (count(name, 1) === 0) sums.total += value;
-    const caller = path.at(-1);
-    const call = caller === undefined ? '' : `${caller.name}>${name}`;
-    if (count(call, 1) === 0 && caller !== undefined) {
-      const edge = edges.get(call) ?? { from: caller.name, to: name, value: 0n };
-      edges.set(call, edge);
-      edge.value += value;
+    let sums = functions.get(name);
+    if (sums === undefined) {
+      sums = { self: 0n, total: 0n, onPath: 0, calls: new Map<number, Call>() };
+      functions.set(name, sums);
     }
-    path.push({ name, call });
+    sums.self += laneValue(tree.self, node);
+    if (sums.onPath++ === 0) sums.total += value;
+    const calls = path.at(-1)?.sums.calls;
+    const call = calls?.get(name) ?? { value: 0n, onPath: 0 };
+    calls?.set(name, call);
+    if (call.onPath++ === 0) call.value += value;
+    path.push({ sums, call });
   }
-  return { total: laneValue(totals, 0), functions, edges };
+  return { total: laneValue(totals, 0), functions };
 }
 
 function quoted(text: string): string {

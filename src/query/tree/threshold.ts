@@ -1,4 +1,4 @@
-import { sortSteps, type Steps, sweep } from '../../base/steps.ts';
+import { drain, sortSteps, type Steps, sweep } from '../../base/steps.ts';
 import { approximate, type Lanes, TWO_32 } from './lanes.ts';
 
 /** A value of two lanes, 0 <= lo < 2^32. */
@@ -83,8 +83,7 @@ function* select(values: Float64Array, index: number): Steps<number> {
   let left = 0;
   let right = values.length - 1;
   while (left < right) {
-    const { i, j } = partition(values, left, right);
-    yield;
+    const { i, j } = yield* partition(values, left, right);
     if (index <= j) right = j;
     else if (index >= i) left = i;
     else break;
@@ -93,21 +92,28 @@ function* select(values: Float64Array, index: number): Steps<number> {
 }
 
 /** Moves what is larger than the value in the middle before what is smaller. */
-function partition(
+function* partition(
   values: Float64Array,
   left: number,
   right: number,
-): { readonly i: number; readonly j: number } {
+): Steps<{ readonly i: number; readonly j: number }> {
   const pivot = values[(left + right) >>> 1] as number;
   let i = left;
   let j = right;
-  while (i <= j) {
-    while ((values[i] as number) > pivot) i++;
-    while ((values[j] as number) < pivot) j--;
-    if (i > j) break;
-    const swapped = values[i] as number;
-    values[i++] = values[j] as number;
-    values[j--] = swapped;
-  }
+  yield* drain((rows) => {
+    let low = i;
+    let high = j;
+    for (let swaps = 0; low <= high && swaps < rows; swaps++) {
+      while ((values[low] as number) > pivot) low++;
+      while ((values[high] as number) < pivot) high--;
+      if (low > high) break;
+      const swapped = values[low] as number;
+      values[low++] = values[high] as number;
+      values[high--] = swapped;
+    }
+    i = low;
+    j = high;
+    return low <= high;
+  });
   return { i, j };
 }

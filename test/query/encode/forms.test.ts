@@ -81,8 +81,8 @@ describe('a DOT graph', () => {
   N4 [label="beta\\n2 (18.18%)\\nof 3 (27.27%)"];
   N5 [label="delta\\n1 (9.09%)\\nof 1 (9.09%)"];
   N1 -> N2 [label="7"];
-  N2 -> N3 [label="5"];
   N1 -> N4 [label="3"];
+  N2 -> N3 [label="5"];
   N4 -> N5 [label="1"];
 }
 `,

@@ -163,4 +163,13 @@ describe('rankedValue', () => {
       { numRuns: 300 },
     );
   });
+
+  it('is found among more equal values than are moved at once', () => {
+    const lo = Float64Array.from({ length: 60_000 }, (_, i) => (i % 3 === 0 ? 7 : 5 + (i % 2)));
+    const sorted = lo.slice(1).sort().reverse();
+    for (const rank of [1, 19_999, 20_000, 30_001, 50_000]) {
+      const { lo: value } = atOnce(rankedValue({ lo, hi: undefined }, rank));
+      expect(value).toBe(sorted[rank - 1]);
+    }
+  });
 });
