@@ -64,21 +64,28 @@ export function decodeEntries(bytes: Uint8Array, at: number, end: number): Entri
   return { stacks: decodeStacks(bytes, header), ticks };
 }
 
-/** The stack ids, strictly ascending. */
-export function decodeStacks(bytes: Uint8Array, header: EntriesHeader): Uint32Array {
-  const stacks = new Uint32Array(header.count);
+/** The stack ids, strictly ascending; `into` has a place for each. */
+export function decodeStacks(
+  bytes: Uint8Array,
+  header: EntriesHeader,
+  into = new Uint32Array(header.count),
+): Uint32Array {
+  const stacks = into;
   const end = header.columnAt[0] as number;
   let at = header.idsAt;
   let id = -1;
   for (let i = 0; i < stacks.length; i++) {
-    let gap = 0;
-    let scale = 1;
-    for (;;) {
-      if (at >= end || scale > 0x1000_0000) failColumn('ids', at);
-      const byte = bytes[at++] as number;
-      gap += (byte & 0x7f) * scale;
-      if (byte < 0x80) break;
-      scale *= 128;
+    let gap = at < end ? (bytes[at++] as number) : failColumn('ids', at);
+    if (gap >= 0x80) {
+      gap &= 0x7f;
+      let scale = 128;
+      for (;;) {
+        if (at >= end || scale > 0x1000_0000) failColumn('ids', at);
+        const byte = bytes[at++] as number;
+        gap += (byte & 0x7f) * scale;
+        if (byte < 0x80) break;
+        scale *= 128;
+      }
     }
     id += gap + 1;
     if (id > 0xffff_ffff) failColumn('ids', at);

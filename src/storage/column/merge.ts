@@ -6,7 +6,13 @@
  */
 import { assert } from '../../base/assert.ts';
 import { ByteWriter } from '../../base/bytes.ts';
-import { decodeStacks, decodeTicks, type EntriesHeader, readEntriesHeader } from './decode.ts';
+import {
+  decodeStacks,
+  decodeTicks,
+  type EntriesHeader,
+  failColumn,
+  readEntriesHeader,
+} from './decode.ts';
 import { encodeEntries } from './encode.ts';
 import { saturate, type Ticks, TOTAL_MAX, tickTotal, type TypeTicks } from './entries.ts';
 import { narrow } from './from-values.ts';
@@ -48,15 +54,11 @@ export function mergeEntries(inputs: readonly MergeInput[]): MergedEntries {
     };
   }
 
-  const sources = inputs.map((input) => {
-    const header = readEntriesHeader(input.bytes, input.at, input.end);
-    return {
-      ...input,
-      header,
-      stacks: translate(decodeStacks(input.bytes, header), input.toStack),
-    };
-  });
-  const { stacks, rowOf } = unite(sources.map((source) => source.stacks));
+  const sources = readSources(inputs);
+  const lists = sources.map((source) => source.stacks);
+  const stacks = unite(lists);
+  // The lists are rows of the union now.
+  const rowOf = lists;
 
   const types: TypeTicks[] = [];
   const ticks: Ticks[] = [];
@@ -78,29 +80,38 @@ export function mergeEntries(inputs: readonly MergeInput[]): MergedEntries {
   return { types, entries: writer.finish() };
 }
 
-interface Source extends MergeInput {
+interface Source {
+  readonly bytes: Uint8Array;
+  readonly types: readonly TypeTicks[];
   readonly header: EntriesHeader;
   /** Translated; not ascending where a translation reordered them. */
   readonly stacks: Uint32Array;
 }
 
-function translate(
-  stacks: Uint32Array,
-  toStack: ((stack: number) => number) | undefined,
-): Uint32Array {
-  return toStack === undefined ? stacks : stacks.map((stack) => toStack(stack));
-}
-
-interface Union {
-  readonly stacks: Uint32Array;
-  /** By source, by entry: the row in `stacks`. */
-  readonly rowOf: readonly Uint32Array[];
+function readSources(inputs: readonly MergeInput[]): Source[] {
+  const headers = inputs.map(({ bytes, at, end }) => readEntriesHeader(bytes, at, end));
+  let size = 0;
+  for (const { count } of headers) size += count;
+  // One array for all: a minute may have thousands of pushes.
+  const all = new Uint32Array(size);
+  let from = 0;
+  return inputs.map(({ bytes, types, toStack }, i) => {
+    const header = headers[i] as EntriesHeader;
+    const stacks = all.subarray(from, from + header.count);
+    from += header.count;
+    decodeStacks(bytes, header, stacks);
+    if (toStack !== undefined) {
+      for (let row = 0; row < stacks.length; row++) stacks[row] = toStack(stacks[row] as number);
+    }
+    return { bytes, types, header, stacks };
+  });
 }
 
 /** Entries per row of a table of all stack ids up to the highest, from which the table is worth it. */
 const TABLE_SHARE = 1 / 32;
 
-function unite(lists: readonly Uint32Array[]): Union {
+/** The union of the lists, ascending; each list then has the rows of its stacks in it. */
+function unite(lists: readonly Uint32Array[]): Uint32Array {
   let size = 0;
   let max = -1;
   for (const list of lists) {
@@ -113,7 +124,7 @@ function unite(lists: readonly Uint32Array[]): Union {
   return size >= (max + 1) * TABLE_SHARE ? uniteByTable(lists, max) : uniteBySort(lists, size);
 }
 
-function uniteByTable(lists: readonly Uint32Array[], max: number): Union {
+function uniteByTable(lists: readonly Uint32Array[], max: number): Uint32Array {
   const rows = new Uint32Array(max + 1);
   for (const list of lists) for (let i = 0; i < list.length; i++) rows[list[i] as number] = 1;
   let count = 0;
@@ -125,10 +136,13 @@ function uniteByTable(lists: readonly Uint32Array[], max: number): Union {
     stacks[row] = stack;
     rows[stack] = row++;
   }
-  return { stacks, rowOf: lists.map((list) => list.map((stack) => rows[stack] as number)) };
+  for (const list of lists) {
+    for (let i = 0; i < list.length; i++) list[i] = rows[list[i] as number] as number;
+  }
+  return stacks;
 }
 
-function uniteBySort(lists: readonly Uint32Array[], size: number): Union {
+function uniteBySort(lists: readonly Uint32Array[], size: number): Uint32Array {
   const all = new Uint32Array(size);
   let at = 0;
   for (const list of lists) {
@@ -143,7 +157,10 @@ function uniteBySort(lists: readonly Uint32Array[], size: number): Union {
   const stacks = all.slice(0, count);
   const rows = new Map<number, number>();
   for (let row = 0; row < count; row++) rows.set(stacks[row] as number, row);
-  return { stacks, rowOf: lists.map((list) => list.map((stack) => rows.get(stack) as number)) };
+  for (const list of lists) {
+    for (let i = 0; i < list.length; i++) list[i] = rows.get(list[i] as number) as number;
+  }
+  return stacks;
 }
 
 /** How a type's columns add up. */
@@ -186,9 +203,15 @@ function sumType(
   const exact = ticksMax <= BigInt(Number.MAX_SAFE_INTEGER);
   const sums = exact ? new Float64Array(rows) : new BigUint64Array(rows);
   let total = 0n;
-  for (const [s, part] of parts.entries()) {
+  for (let s = 0; s < parts.length; s++) {
+    const part = parts[s];
     if (part === undefined) continue;
     const { bytes, header } = sources[s] as Source;
+    if (sums instanceof Float64Array && header.columnWide[part.column] !== true) {
+      const to = rowOf[s] as Uint32Array;
+      total += BigInt(addNarrow(bytes, header, part.column, Number(part.factor), to, sums));
+      continue;
+    }
     const ticks = decodeTicks(bytes, header, part.column);
     const to = rowOf[s] as Uint32Array;
     total +=
@@ -200,6 +223,41 @@ function sumType(
     ticks: sums instanceof Float64Array ? sums : narrow(sums),
     total: total > TOTAL_MAX ? TOTAL_MAX : total,
   };
+}
+
+/** {@link addNumbers} from the bytes of a column that is not wide. */
+function addNarrow(
+  bytes: Uint8Array,
+  header: EntriesHeader,
+  column: number,
+  factor: number,
+  to: Uint32Array,
+  sums: Float64Array,
+): number {
+  const end = header.columnAt[column + 1] as number;
+  let at = header.columnAt[column] as number;
+  let total = 0;
+  for (let i = 0; i < to.length; i++) {
+    let tick = at < end ? (bytes[at++] as number) : failColumn('ticks', at);
+    if (tick >= 0x80) {
+      tick &= 0x7f;
+      let scale = 128;
+      for (;;) {
+        if (at >= end || scale > 0x1000_0000) failColumn('ticks', at);
+        const byte = bytes[at++] as number;
+        tick += (byte & 0x7f) * scale;
+        if (byte < 0x80) break;
+        scale *= 128;
+      }
+      if (tick > 0xffff_ffff) failColumn('ticks', at);
+    }
+    const row = to[i] as number;
+    tick *= factor;
+    total += tick;
+    sums[row] = (sums[row] as number) + tick;
+  }
+  if (at !== end) failColumn('ticks', at);
+  return total;
 }
 
 /** Exact: the caller knows that the sum of all products is below 2^53. */
