@@ -4,6 +4,14 @@ import type { Credits, Hold } from './credits.ts';
 export interface CreditSource {
   /** As {@link Credits.acquire}. */
   acquire(bytes: number): Promise<Hold>;
+  /** The same where nobody has to wait, else undefined. */
+  take(bytes: number): Hold | undefined;
+}
+
+/** Credits of one address, and the requests that have some or wait. */
+interface Share {
+  readonly credits: Credits;
+  calls: number;
 }
 
 /**
@@ -13,7 +21,7 @@ export interface CreditSource {
 export class AddressCredits {
   readonly #total: Credits;
   readonly #makeShare: () => Credits;
-  readonly #shares = new Map<string, { readonly credits: Credits; calls: number }>();
+  readonly #shares = new Map<string, Share>();
 
   constructor(total: Credits, makeShare: () => Credits) {
     this.#total = total;
@@ -22,17 +30,44 @@ export class AddressCredits {
 
   /** The credits of one address. */
   of(address: string | undefined): CreditSource {
-    return { acquire: (bytes) => this.#acquire(address ?? '', bytes) };
+    const name = address ?? '';
+    return {
+      acquire: (bytes) => this.#acquire(name, bytes),
+      take: (bytes) => this.#take(name, bytes),
+    };
+  }
+
+  #shareOf(address: string): Share {
+    let share = this.#shares.get(address);
+    if (share === undefined) {
+      share = { credits: this.#makeShare(), calls: 0 };
+      this.#shares.set(address, share);
+    }
+    return share;
+  }
+
+  readonly #leaveShare = (address: string, share: Share): void => {
+    share.calls--;
+    if (share.calls === 0) this.#shares.delete(address);
+  };
+
+  #take(address: string, bytes: number): Hold | undefined {
+    const share = this.#shareOf(address);
+    share.calls++;
+    if (share.credits.take(bytes)) {
+      if (this.#total.take(bytes)) {
+        return new TakenHold(bytes, share, this.#total, address, this.#leaveShare);
+      }
+      share.credits.give(bytes);
+    }
+    this.#leaveShare(address, share);
+    return undefined;
   }
 
   async #acquire(address: string, bytes: number): Promise<Hold> {
-    const share = this.#shares.get(address) ?? { credits: this.#makeShare(), calls: 0 };
-    this.#shares.set(address, share);
+    const share = this.#shareOf(address);
     share.calls++;
-    const leave = (): void => {
-      share.calls--;
-      if (share.calls === 0) this.#shares.delete(address);
-    };
+    const leave = (): void => this.#leaveShare(address, share);
     let own: Hold | undefined;
     try {
       own = await share.credits.acquire(bytes);
@@ -43,6 +78,46 @@ export class AddressCredits {
       leave();
       throw error;
     }
+  }
+}
+
+/** What {@link CreditSource.take} gives: one object, because a stream takes credits for each message. */
+class TakenHold implements Hold {
+  #bytes: number;
+  #isHeld = true;
+  readonly #share: Share;
+  readonly #total: Credits;
+  readonly #address: string;
+  readonly #leave: (address: string, share: Share) => void;
+
+  constructor(
+    bytes: number,
+    share: Share,
+    total: Credits,
+    address: string,
+    leave: (address: string, share: Share) => void,
+  ) {
+    this.#bytes = bytes;
+    this.#share = share;
+    this.#total = total;
+    this.#address = address;
+    this.#leave = leave;
+  }
+
+  resize(bytes: number): void {
+    if (!this.#isHeld) return;
+    const less = this.#bytes - bytes;
+    this.#bytes = bytes;
+    this.#share.credits.give(less);
+    this.#total.give(less);
+  }
+
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#share.credits.give(this.#bytes);
+    this.#total.give(this.#bytes);
+    this.#leave(this.#address, this.#share);
   }
 }
 

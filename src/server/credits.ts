@@ -43,8 +43,7 @@ export class Credits {
    * `overloaded` when there is no room in time.
    */
   async acquire(bytes: number): Promise<Hold> {
-    if (this.#waiting.size > 0 || !this.fits(bytes)) await this.#wait(bytes);
-    else this.#change(bytes);
+    if (!this.take(bytes)) await this.#wait(bytes);
     let size = bytes;
     let released = false;
     return {
@@ -59,6 +58,18 @@ export class Credits {
         this.#change(-size);
       },
     };
+  }
+
+  /** Takes `bytes` if that is possible at once; they are given back by {@link give}, once. */
+  take(bytes: number): boolean {
+    if (this.#waiting.size > 0 || !this.fits(bytes)) return false;
+    this.#change(bytes);
+    return true;
+  }
+
+  /** Gives back what {@link take} took, or a part of it; a negative number takes more, without waiting. */
+  give(bytes: number): void {
+    this.#change(-bytes);
   }
 
   #wait(bytes: number): Promise<void> {

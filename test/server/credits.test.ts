@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Timers } from '../../src/base/clock.ts';
+import { AddressCredits } from '../../src/server/address-credits.ts';
 import { Credits } from '../../src/server/credits.ts';
 
 /** Timers that fire when the test says so. */
@@ -53,6 +54,33 @@ describe('credits', () => {
     first.release();
     for (const hold of await Promise.all([big, small])) hold.release();
     expect(order).toEqual([60, 5]);
+    expect(credits.heldBytes).toBe(0);
+  });
+
+  test('are taken at once only where nobody waits, by address too', async () => {
+    const { credits, timers } = make();
+    const shares = new AddressCredits(
+      credits,
+      () => new Credits({ limitBytes: 60, waitMs: 2_000, timers }),
+    );
+    const first = shares.of('a').take(50);
+    expect(credits.heldBytes).toBe(50);
+    expect(shares.of('a').take(20)).toBeUndefined();
+    expect(credits.heldBytes).toBe(50);
+    const other = shares.of('b').take(40);
+    first?.resize(55);
+    expect(credits.heldBytes).toBe(95);
+    const waiting = shares.of('a').acquire(50);
+    expect(shares.of('a').take(1)).toBeUndefined();
+    first?.release();
+    first?.release();
+    first?.resize(1);
+    (await waiting).release();
+    other?.release();
+    expect(credits.heldBytes).toBe(0);
+    const again = shares.of('a').take(60);
+    expect(again).toBeDefined();
+    again?.release();
     expect(credits.heldBytes).toBe(0);
   });
 

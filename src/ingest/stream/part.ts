@@ -86,16 +86,16 @@ export class PartBuilder {
 
   /** Stack ids of all entries: one array look-up each, a walk for those that are new to the scope. */
   #resolve(part: PartReader, { tables, refs, dictionary }: PartScope): void {
-    const { stacks } = part;
-    if (this.#ids.length < stacks.length) this.#ids = new Uint32Array(2 * stacks.length);
+    const { array, length } = part.stacks;
+    if (this.#ids.length < length) this.#ids = new Uint32Array(2 * length);
     const ids = this.#ids;
     refs.reserve(tables);
     const known = refs.stacks;
     const last = tables.stacks;
     let before = -1;
     let ascends = true;
-    for (let i = 0; i < stacks.length; i++) {
-      const stack = stacks.array[i] as number;
+    for (let i = 0; i < length; i++) {
+      const stack = array[i] as number;
       if (stack > last) {
         const field = `stack_delta[${i}]`;
         fail(part, 'unknown_reference', field, `stack ${stack | 0} of ${last}`);

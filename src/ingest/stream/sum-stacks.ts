@@ -40,13 +40,16 @@ export class StackSums {
     this.#reserve(idEnd, columns);
     const bits = this.#bits;
     const words = this.#words;
+    const first = this.#sums[0] as Float64Array;
     for (let i = from; i < to; i++) {
       const id = ids[i] as number;
       const word = id >>> 5;
-      bits[word] = (bits[word] as number) | (1 << (id & 31));
-      words[word >>> 5] = (words[word >>> 5] as number) | (1 << (word & 31));
+      const seen = bits[word] as number;
+      if (seen === 0) words[word >>> 5] = (words[word >>> 5] as number) | (1 << (word & 31));
+      bits[word] = seen | (1 << (id & 31));
+      first[id] = (first[id] as number) + (values[i] as number);
     }
-    for (let column = 0; column < columns; column++) {
+    for (let column = 1; column < columns; column++) {
       const sums = this.#sums[column] as Float64Array;
       const offset = column * rows;
       for (let i = from; i < to; i++) {

@@ -61,6 +61,15 @@ export function boundStream(
   };
   const listener = new ServerListenerBuilder()
     .withOnReceiveMessage((message: Buffer | CompressedMessage, next) => {
+      const size = message.byteLength;
+      // Nearly always: nothing is waited for, and nothing made for a message but what it holds.
+      if (!(message instanceof CompressedMessage) && size <= LIMITS.streamMessageBytesMax) {
+        const hold = over ? undefined : credits.take(size);
+        if (hold !== undefined) {
+          next({ bytes: message, hold });
+          return;
+        }
+      }
       held(message)
         .then((one) => {
           if (over) one.hold.release();

@@ -5,6 +5,7 @@ import type { StreamOpened } from '../../ingest/stream/messages.ts';
 import type { Engine } from '../../shards/engine.ts';
 import { grpcStatus } from '../grpc-status.ts';
 import type { PartialBytes } from '../grpc-patch.ts';
+import type { Hold } from '../credits.ts';
 import { ANONYMOUS, observed, type RunDeps } from '../rpc/run.ts';
 import { readOpen, type StreamWindow } from './messages.ts';
 import { StreamSession, type HeldMessage, type SessionHub, type StreamCall } from './session.ts';
@@ -150,17 +151,21 @@ export class StreamHub implements SessionHub {
     const bytes = new Uint8Array(size);
     const ends = new Uint32Array(messages.length);
     let at = 0;
-    for (const [i, message] of messages.entries()) {
+    const calls: number[] = [];
+    const holds: Hold[] = [];
+    const counts = new Map<StreamSession, number>();
+    for (let i = 0; i < messages.length; i++) {
+      const message = messages[i] as HeldMessage;
+      const session = sessions[i] as StreamSession;
       bytes.set(message.bytes, at);
       at += message.bytes.byteLength;
       ends[i] = at;
+      calls.push(session.id);
+      holds.push(message.hold);
+      counts.set(session, (counts.get(session) ?? 0) + 1);
     }
-    const holds = messages.map(({ hold }) => hold);
     // The bytes are copied: what they came in may go.
     messages.length = 0;
-    const counts = new Map<StreamSession, number>();
-    for (const session of sessions) counts.set(session, (counts.get(session) ?? 0) + 1);
-    const calls = sessions.map(({ id }) => id);
     try {
       const arrivalMs = clock.nowMs();
       const reports = await engine.takeStream(shard, { calls, ends, bytes, arrivalMs });

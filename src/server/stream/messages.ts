@@ -1,4 +1,5 @@
 import { create, toBinary } from '@bufbuild/protobuf';
+import { ByteWriter } from '../../base/bytes.ts';
 import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import {
@@ -131,6 +132,9 @@ export interface PendingAck {
 /** Bytes of a `StreamAck` as a response. */
 export function ackBytes(ack: PendingAck, window: StreamWindow): Uint8Array {
   const { epochEnd } = ack;
+  if (ack.refused.length === 0 && ack.refusedUnlisted === 0 && epochEnd === undefined) {
+    return plainAckBytes(ack.settled, window);
+  }
   return toBinary(
     StreamResponseSchema,
     create(StreamResponseSchema, {
@@ -160,3 +164,21 @@ export function ackBytes(ack: PendingAck, window: StreamWindow): Uint8Array {
     }),
   );
 }
+
+/** The ack that says no more than how far all is settled, as `toBinary` encodes it: one for each bundle. */
+function plainAckBytes(settled: number, { batches, bytes }: StreamWindow): Uint8Array {
+  const inner = new ByteWriter(16);
+  if (batches > 0) inner.u8(WINDOW_BATCHES).varint(batches);
+  if (bytes > 0) inner.u8(WINDOW_BYTES).varint(bytes);
+  const ack = new ByteWriter(32);
+  if (settled > 0) ack.u8(ACK_SETTLED).varint(settled);
+  ack.u8(ACK_WINDOW).block(inner.view());
+  return new ByteWriter(48).u8(RESPONSE_ACK).block(ack.view()).finish();
+}
+
+/** Tags of `StreamResponse.ack`, of `StreamAck` and of its window. */
+const RESPONSE_ACK = (2 << 3) | 2;
+const ACK_SETTLED = 1 << 3;
+const ACK_WINDOW = (2 << 3) | 2;
+const WINDOW_BATCHES = 1 << 3;
+const WINDOW_BYTES = 2 << 3;
