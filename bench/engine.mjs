@@ -50,8 +50,11 @@ export async function openBenchEngine({ startMs, workers = 0, limits = {}, wrapS
       await bench.engine.stop();
       bench.engine = await start(changed);
     },
-    /** Bytes of all files of the data directory. */
-    diskBytes: () => bytesUnder(folder),
+    /** Bytes of all files of the data directory, or of a kind of volumes. */
+    diskBytes: (kind) =>
+      bytesUnder(kind === undefined ? folder : join(folder, 'data', 'volumes', kind)),
+    /** What the store does by itself each minute: gives space back of what was removed. */
+    tidy: () => directory.level.tidy(),
     async close() {
       await bench.engine.stop();
       await directory.close();

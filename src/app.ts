@@ -254,7 +254,7 @@ function startUpkeep(
       logger.error('stored data are damaged or lost', { kind, what, detail });
     }
     for (const [kind, count] of Object.entries(kinds)) metrics.damage.set({ kind }, count);
-    const { diskFull, openVolumes, bytesWritten, syncBatches, pendingPuts } =
+    const { diskFull, openVolumes, bytesWritten, syncBatches, pendingPuts, compactions } =
       directory.level.stats();
     const gauges = {
       disk_full: Number(diskFull),
@@ -262,6 +262,7 @@ function startUpkeep(
       bytes_written: bytesWritten,
       sync_batches: syncBatches,
       puts_pending: pendingPuts,
+      compactions,
       scrub_bytes: scrub.counts.bytes,
       scrub_rounds: scrub.counts.rounds,
     };

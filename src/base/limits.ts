@@ -87,6 +87,8 @@ export const LIMITS = {
   volumesOpenMax: 16,
   /** An unused volume that is not hot closes after this time. */
   volumeIdleMs: 5 * 60_000,
+  /** Bytes of blobs that LevelDB writes anew at a time; until then it cannot empty a write buffer. */
+  compactRangeBytes: 64 * MIB,
   /** How long a drop waits for operations that still use the volume. */
   volumeDropWaitMs: 30_000,
   /** Aborts of the process on one volume within this time are suspicious. */

@@ -90,6 +90,7 @@ describe('the volumes of a LevelDB store', () => {
     clock.advance(180_000);
     expect(store.stats().openVolumes).toBe(5);
     clock.advance(LIMITS.volumeIdleMs + 60_000);
+    await store.tidy();
     expect(store.stats().openVolumes).toBe(4);
     expect(opens).toBe(6);
     for (const { key } of await store.list('')) {

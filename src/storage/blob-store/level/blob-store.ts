@@ -58,6 +58,8 @@ export interface LevelStoreStats {
   readonly strangeKeys: readonly string[];
   /** Writes are refused until there is space. */
   readonly diskFull: boolean;
+  /** How often a volume was written anew, to give back the space of what was removed. */
+  readonly compactions: number;
 }
 
 /** A BlobStore over one LevelDB directory per volume. See docs/format/volume.md. */
@@ -141,6 +143,11 @@ export class LevelBlobStore implements BlobStore {
   stats(): LevelStoreStats {
     const { pendingWrites, ...rest } = this.#volumes.stats();
     return { ...rest, pendingPuts: pendingWrites };
+  }
+
+  /** What it does by itself each minute: see Volumes.tidy. */
+  tidy(): Promise<void> {
+    return this.#volumes.tidy();
   }
 
   /** Refuses new operations with `draining`, waits for those under way, closes every volume. */

@@ -36,6 +36,7 @@ export class CommitQueue {
   #waitingBytes = 0;
   #running = false;
   #poison: TephraError | undefined;
+  #written = 0;
   #undo: readonly LevelWrite[] = [];
 
   constructor(name: string, level: LevelHandle, counters: WriteCounters) {
@@ -47,6 +48,11 @@ export class CommitQueue {
   /** The first failure, if there was one. */
   get poison(): TephraError | undefined {
     return this.#poison;
+  }
+
+  /** Bytes of keys and values that it has written. */
+  get written(): number {
+    return this.#written;
   }
 
   /** What puts the store back to what this handle shows, after it failed with `storage_full`. */
@@ -96,6 +102,7 @@ export class CommitQueue {
       this.#counters.pendingWrites -= group.length;
       for (const one of group) {
         this.#counters.bytesWritten += one.bytes;
+        this.#written += one.bytes;
         one.resolve();
       }
     }

@@ -1,8 +1,16 @@
 import { Level } from 'level';
 import { isErrorLike, TephraError } from '../../../base/errors.ts';
 
+/** What LevelDB in Node has and in a browser has not: the type of `Level` is for both. */
+interface LevelTables {
+  /** Bytes of the tables between two keys. */
+  approximateSize(start: string, end: string): Promise<number>;
+  /** Merges the tables between two keys, so that what was removed is gone from the disk. */
+  compactRange(start: string, end: string): Promise<void>;
+}
+
 /** An open LevelDB with text keys and byte values. */
-export type LevelHandle = Level<string, Uint8Array>;
+export type LevelHandle = Level<string, Uint8Array> & LevelTables;
 
 /** One write of a batch. */
 export type LevelWrite =
@@ -25,7 +33,7 @@ export interface LevelOptions {
  * open would release the lock of the first. Rejects with LevelDB's own error (see {@link levelCode}).
  */
 export async function openLevel(path: string, options: LevelOptions): Promise<LevelHandle> {
-  const level: LevelHandle = new Level<string, Uint8Array>(path, {
+  const level = new Level<string, Uint8Array>(path, {
     keyEncoding: 'utf8',
     valueEncoding: 'view',
     createIfMissing: options.mode !== 'existing',
@@ -37,7 +45,7 @@ export async function openLevel(path: string, options: LevelOptions): Promise<Le
     // Our page cache is the cache.
     cacheSize: 1024 * 1024,
     maxOpenFiles: 64,
-  });
+  }) as LevelHandle;
   await level.open();
   return level;
 }

@@ -32,6 +32,12 @@ const ROW_BYTES_PER_READ = 4 * 1024 * 1024;
 const PAGES_PER_READ = 64;
 const PAGE_DIGITS = 4;
 
+/** What a volume takes. */
+export interface VolumeUsage {
+  readonly tableBytes: number;
+  readonly liveBytes: number;
+}
+
 /** Damage that all volumes of a store share: what costs nothing, or cannot be told by a rejection. */
 export interface KnownDamage {
   /** Names of roots with only one whole copy. */
@@ -51,6 +57,7 @@ export class OpenVolume {
   readonly #damage: KnownDamage;
   /** The last compare-and-set of each root that is under way. */
   readonly #swaps = new Map<string, Promise<unknown>>();
+  #removedBytes = 0;
 
   /** `damage` takes up what operations meet and can do without. */
   constructor(
@@ -74,6 +81,41 @@ export class OpenVolume {
   /** See CommitQueue.undo. */
   get undo(): readonly LevelWrite[] {
     return this.#commits.undo;
+  }
+
+  /** Bytes that were written through this handle. */
+  get written(): number {
+    return this.#commits.written;
+  }
+
+  /** Bytes of pages that were removed through this handle. */
+  get removedBytes(): number {
+    return this.#removedBytes;
+  }
+
+  /** Bytes of its tables, and of the pages of its blobs; what lies in a log only is in the latter. */
+  async usage(): Promise<VolumeUsage> {
+    let liveBytes = 0;
+    for (const { size } of await this.list('', '')) liveBytes += size;
+    return { liveBytes, tableBytes: await this.#level.approximateSize('', AFTER_ALL) };
+  }
+
+  /**
+   * Has LevelDB write its tables anew without what was removed, about `rangeBytes` of blobs at a time.
+   * Asks `mayGoOn` before each range; resolves to whether it came to the end.
+   */
+  async compact(rangeBytes: number, mayGoOn: () => Promise<boolean>): Promise<boolean> {
+    let from = '';
+    let bytes = 0;
+    for (const { key, size } of [...(await this.list('', '')), undefined].map(bound)) {
+      bytes += size;
+      if (key !== AFTER_ALL && bytes < rangeBytes) continue;
+      if (!(await mayGoOn())) return false;
+      await this.#level.compactRange(from, key);
+      from = key;
+      bytes = 0;
+    }
+    return true;
   }
 
   /** Releases the handle; no operation may be under way. */
@@ -149,11 +191,15 @@ export class OpenVolume {
     for (const key of keys) {
       const writes: LevelWrite[] = [{ type: 'del', key: headerKey(key) }];
       const size = pageKey(key, 0).length;
-      await this.#scan(pageKey(key, 0).slice(0, -PAGE_DIGITS), '', (levelKey) => {
+      let bytes = 0;
+      await this.#scan(pageKey(key, 0).slice(0, -PAGE_DIGITS), '', (levelKey, value) => {
         // Longer ones are pages of other blobs whose keys begin with this one.
-        if (levelKey.length === size) writes.push({ type: 'del', key: levelKey });
+        if (levelKey.length !== size) return;
+        writes.push({ type: 'del', key: levelKey });
+        bytes += value.byteLength;
       });
       await this.#commits.write(writes);
+      this.#removedBytes += bytes;
     }
   }
 
@@ -309,6 +355,12 @@ export async function probeVolume(
   if (back === null || !bytesEqual(back, bytes)) {
     throw new TephraError('corrupt_block', `${key}: what was written did not come back`);
   }
+}
+
+/** The last page of a blob, where a range of keys may end; of none, the end of all. */
+function bound(blob: BlobInfo | undefined): { key: string; size: number } {
+  if (blob === undefined) return { key: AFTER_ALL, size: 0 };
+  return { key: `${pageKey(blob.key, 0).slice(0, -PAGE_DIGITS)}${AFTER_ALL}`, size: blob.size };
 }
 
 function markerKey(marker: string): string {

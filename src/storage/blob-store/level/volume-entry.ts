@@ -28,6 +28,13 @@ export class VolumeEntry {
   /** Never rejects. */
   closing: Promise<void> | undefined;
   dropping: Promise<void> | undefined;
+  /** Whether this process has seen how much of it is of no use. */
+  looked = false;
+  /** Whether it could not be written anew: the same tables would fail it again. */
+  tough = false;
+  /** Bytes that its handle had removed when it was looked at, and written at the last check. */
+  removedBefore = 0;
+  writtenBefore = 0;
   /** Monotonic time of the last use. */
   usedMs = 0;
   readonly #slot: AbortSlot;

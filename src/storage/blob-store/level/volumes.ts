@@ -4,6 +4,7 @@ import { TephraError } from '../../../base/errors.ts';
 import type { FileSystem } from '../../../base/file-system.ts';
 import { LIMITS } from '../../../base/limits.ts';
 import type { Random } from '../../../base/random.ts';
+import { Compactor, compactionSpace, isWorthALook } from './compaction.ts';
 import { compareVolumes } from '../key.ts';
 import { type AbortSlots, openAbortSlots } from './abort-slots.ts';
 import type { WriteCounters } from './commit-queue.ts';
@@ -75,12 +76,19 @@ export class Volumes {
   #resuming: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #cancelIdleCheck: () => void = () => {};
+  #tidying: Promise<void> | undefined;
+  readonly #compactor: Compactor;
 
   private constructor(options: VolumesOptions, root: string, slots: AbortSlots) {
     this.#options = options;
     this.#diskFull = options.startsFull;
     this.#root = root;
     this.#slots = slots;
+    this.#compactor = new Compactor({
+      entries: this.#entries,
+      clock: options.clock,
+      mayCompact: (entry) => this.#mayCompact(entry),
+    });
   }
 
   /** Reads the catalogue, which is the directory, and tidies up after a crash. */
@@ -96,7 +104,7 @@ export class Volumes {
       entry.struck = suspects.has(name);
       entry.suspect = entry.struck || options.suspectAll === true;
     }
-    volumes.#scheduleIdleCheck();
+    volumes.#scheduleTidying();
     return volumes;
   }
 
@@ -144,6 +152,7 @@ export class Volumes {
     degradedRoots: string[];
     strangeKeys: string[];
     diskFull: boolean;
+    compactions: number;
   } {
     const all = [...this.#entries.values()];
     return {
@@ -155,7 +164,18 @@ export class Volumes {
       degradedRoots: [...this.#damage.degradedRoots],
       strangeKeys: [...this.#damage.strangeKeys],
       diskFull: this.#diskFull,
+      compactions: this.#compactor.count,
     };
+  }
+
+  /**
+   * Closes volumes that nobody used for a while, and has those written anew of which much was removed.
+   * One at a time; never rejects. It comes by itself each minute.
+   */
+  tidy(): Promise<void> {
+    this.#closeIdle();
+    this.#tidying ??= this.#compactAll().finally(() => (this.#tidying = undefined));
+    return this.#tidying;
   }
 
   /** Refuses new operations, waits for those under way, closes every handle. */
@@ -166,6 +186,7 @@ export class Volumes {
 
   async #closeAll(): Promise<void> {
     this.#cancelIdleCheck();
+    await this.#tidying;
     for (const entry of this.#entries.values()) {
       await entry.dropping?.catch(() => {});
       await entry.settled();
@@ -308,6 +329,8 @@ export class Volumes {
         return undo(entry, await this.#openTables(entry, path, options));
       });
       entry.volume = new OpenVolume(name, level, this.#counters, random, this.#damage);
+      entry.removedBefore = 0;
+      entry.writtenBefore = 0;
       entry.usedMs = clock.monotonicMs();
     } catch (error) {
       throw this.#openError(entry, error);
@@ -448,16 +471,43 @@ export class Volumes {
     }
   }
 
-  #scheduleIdleCheck(): void {
+  #scheduleTidying(): void {
     this.#cancelIdleCheck = this.#options.timers.after(IDLE_CHECK_MS, () => {
-      const { clock } = this.#options;
-      const since = clock.monotonicMs() - LIMITS.volumeIdleMs;
-      for (const entry of this.#entries.values()) {
-        const isIdle = entry.usedMs <= since && !isHot(entry.kind, entry.period, clock.nowMs());
-        if (isIdle && isSound(entry)) this.#close(entry);
-      }
-      this.#scheduleIdleCheck();
+      void this.tidy();
+      this.#scheduleTidying();
     });
+  }
+
+  #closeIdle(): void {
+    for (const entry of this.#entries.values()) {
+      if (isSound(entry) && this.#isIdle(entry) && !isWorthALook(entry, true)) this.#close(entry);
+    }
+  }
+
+  async #compactAll(): Promise<void> {
+    for (const entry of this.#entries.values()) {
+      if (!isSound(entry) || !isWorthALook(entry, this.#isIdle(entry))) continue;
+      entry.pin();
+      await this.#compactor.compact(entry);
+      entry.unpin();
+      if (isSound(entry) && (entry.tough || this.#isIdle(entry))) this.#close(entry);
+    }
+    this.#compactor.checked();
+  }
+
+  #isIdle({ usedMs, kind, period }: VolumeEntry): boolean {
+    const { clock } = this.#options;
+    return (
+      usedMs <= clock.monotonicMs() - LIMITS.volumeIdleMs && !isHot(kind, period, clock.nowMs())
+    );
+  }
+
+  /** Whether a volume may be written anew now, as far as the store and the disk go. */
+  async #mayCompact(entry: VolumeEntry): Promise<boolean> {
+    const { dropping } = entry;
+    if (this.#closing !== undefined || dropping !== undefined || !isSound(entry)) return false;
+    const { fs, spaceNeeded } = this.#options;
+    return !this.#diskFull && (await fs.freeBytes(this.#root)) >= compactionSpace(spaceNeeded());
   }
 }
 
