@@ -9,10 +9,12 @@ import { defaultWorkers } from './config/cores.ts';
 import { budgetBytes } from './config/memory.ts';
 import type { Config } from './config/schema.ts';
 import { formatAddress, type ListenAddress } from './config/values.ts';
+import type { Pressure } from './server/governor.ts';
 import type { TlsIdentity } from './server/port.ts';
 import { startServer, type RunningServer } from './server/server.ts';
 import { createEngine } from './shards/create-engine.ts';
 import type { Engine } from './shards/engine.ts';
+import type { ShardedEngine } from './shards/sharded-engine.ts';
 import { openDataDirectory, type DataDirectory } from './storage/data-directory/data-directory.ts';
 import { startScrub } from './storage/verify/scrub.ts';
 
@@ -150,7 +152,7 @@ function openEngine(
   deps: AppDeps,
   directory: DataDirectory,
   workers: number,
-): Promise<Engine> {
+): Promise<ShardedEngine> {
   const { clock, timers, random, logger, metrics } = deps;
   return createEngine({
     store: directory.store,
@@ -186,13 +188,14 @@ function openEngine(
 async function openServer(
   config: Config,
   deps: AppDeps,
-  engine: Engine,
+  engine: ShardedEngine,
   directory: DataDirectory,
 ): Promise<RunningServer> {
   const { clock, timers, logger, metrics } = deps;
   return startServer({
     engine,
     troubles: () => troublesOf(directory),
+    pressure: pressureOf(engine, directory),
     tls: await readTls(config, deps.fs),
     page: deps.page,
     version: deps.version,
@@ -211,6 +214,27 @@ async function openServer(
     bodyBytesMax: config.maxBody,
     inFlightBytesMax: config.maxInFlight,
   });
+}
+
+/** How far the engine, as it said last, and the disk are behind. */
+function pressureOf(engine: ShardedEngine, directory: DataDirectory): () => Pressure {
+  let unabsorbedBytes = 0;
+  let isAsking = false;
+  const ask = async (): Promise<void> => {
+    isAsking = true;
+    try {
+      unabsorbedBytes = (await engine.counters())['head_bytes'] ?? 0;
+    } catch {
+      // A worker that is started again tells at the next look.
+    } finally {
+      isAsking = false;
+    }
+  };
+  return () => {
+    // One that is too busy to answer is not asked again.
+    if (!isAsking) void ask();
+    return { unabsorbedBytes, writeP99Ms: directory.level.stats().pushP99Ms };
+  };
 }
 
 /** The certificate and its key, undefined without TLS. Throws `invalid_configuration`. */
@@ -254,8 +278,15 @@ function startUpkeep(
       logger.error('stored data are damaged or lost', { kind, what, detail });
     }
     for (const [kind, count] of Object.entries(kinds)) metrics.damage.set({ kind }, count);
-    const { diskFull, openVolumes, bytesWritten, syncBatches, pendingPuts, compactions } =
-      directory.level.stats();
+    const {
+      diskFull,
+      openVolumes,
+      bytesWritten,
+      syncBatches,
+      pendingPuts,
+      compactions,
+      pushP99Ms,
+    } = directory.level.stats();
     const gauges = {
       disk_full: Number(diskFull),
       volumes_open: openVolumes,
@@ -263,6 +294,7 @@ function startUpkeep(
       sync_batches: syncBatches,
       puts_pending: pendingPuts,
       compactions,
+      push_p99_ms: pushP99Ms,
       scrub_bytes: scrub.counts.bytes,
       scrub_rounds: scrub.counts.rounds,
     };

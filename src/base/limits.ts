@@ -113,6 +113,14 @@ export const LIMITS = {
   unsizedRequestBytes: 256 * KIB,
   /** Wait for room in flight before a push is refused. */
   inFlightWaitMs: 2_000,
+  /**
+   * While more waits to be absorbed than this, or one durable write of pushes in a hundred takes longer,
+   * what may be in flight is halved each second ...
+   */
+  unabsorbedBytesMax: 256 * MIB,
+  writeP99MsMax: 1_000,
+  /** ... down to this. */
+  inFlightBytesMin: 1 * MIB,
   queryTimeoutMs: 30_000,
 
   /** The port: how long a socket may take to show its protocol ... */

@@ -21,6 +21,8 @@ export interface Metrics {
   readonly requestSeconds: Histogram<'method'>;
   /** Bytes of requests held at this moment. */
   readonly inFlightBytes: Gauge;
+  /** Bytes of requests that may be held: less than configured while the engine or the disk is behind. */
+  readonly inFlightLimitBytes: Gauge;
   /** Bytes of answers that clients have not taken yet. */
   readonly answerBytes: Gauge;
   /** Sockets by what the sniffer saw: `h1`, `h2`, `closed` (left or timed out). */
@@ -74,6 +76,11 @@ export function createMetrics(): Metrics {
     inFlightBytes: new Gauge({
       name: 'tephra_in_flight_bytes',
       help: 'Bytes of requests held at this moment.',
+      registers,
+    }),
+    inFlightLimitBytes: new Gauge({
+      name: 'tephra_in_flight_limit_bytes',
+      help: 'Bytes of requests that may be held; halved each second while the engine or the disk is behind.',
       registers,
     }),
     answerBytes: new Gauge({

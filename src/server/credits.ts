@@ -28,9 +28,22 @@ export class Credits {
   readonly #options: CreditOptions;
   readonly #waiting = new Set<{ readonly bytes: number; readonly admit: () => void }>();
   #held = 0;
+  #limitBytes: number;
 
   constructor(options: CreditOptions) {
     this.#options = options;
+    this.#limitBytes = options.limitBytes;
+  }
+
+  /** Bytes of all requests together, at this moment. */
+  get limitBytes(): number {
+    return this.#limitBytes;
+  }
+
+  /** Another limit from now on; what is held beyond it stays. */
+  setLimit(bytes: number): void {
+    this.#limitBytes = bytes;
+    this.#admit();
   }
 
   /** Bytes held at this moment. */
@@ -88,7 +101,7 @@ export class Credits {
         reject(
           new TephraError(
             'overloaded',
-            `${this.#held} of ${this.#options.limitBytes} bytes are in flight; send again later`,
+            `${this.#held} of ${this.#limitBytes} bytes are in flight; send again later`,
           ),
         );
       });
@@ -98,7 +111,7 @@ export class Credits {
 
   /** Whether so many more would go in now. */
   fits(bytes: number): boolean {
-    return this.#held === 0 || this.#held + bytes <= this.#options.limitBytes;
+    return this.#held === 0 || this.#held + bytes <= this.#limitBytes;
   }
 
   #change(bytes: number): void {

@@ -12,6 +12,7 @@ import { buildInfoRoute } from './build-info.ts';
 import { createConnectHandler, type ConnectDeps } from './connect.ts';
 import { applyCors } from './cors.ts';
 import { Credits } from './credits.ts';
+import { startGovernor, type Pressure } from './governor.ts';
 import { createGrpcServer } from './grpc.ts';
 import { patchGrpc } from './grpc-patch.ts';
 import { headerExcess } from './h2-dispatch.ts';
@@ -56,6 +57,8 @@ export interface ServerOptions {
   readonly answerBytesMax?: number | undefined;
   /** Times that differ from LIMITS. */
   readonly times?: Partial<PortTimes> | undefined;
+  /** How far the engine and the disk are behind; unless given, they never are. */
+  readonly pressure?: (() => Pressure) | undefined;
   /** Limits of connections that differ from LIMITS. */
   readonly admission?: Partial<AdmissionLimits> | undefined;
   /** With it the port speaks TLS only. */
@@ -131,7 +134,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logger,
     metrics,
     engine,
-    isBusy: () => inFlight.heldBytes > inFlightBytes / 2,
+    isBusy: () => inFlight.heldBytes > inFlight.limitBytes / 2,
   });
   const deps = {
     duplex: { [STREAM_NAME]: (call: StreamCall) => hub.serve(call) },
@@ -182,16 +185,25 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     times,
     admission: { ...LIMITS, ...options.admission },
   });
+  const endGovernor = startGovernor({
+    credits: inFlight,
+    pressure: options.pressure ?? (() => NO_PRESSURE),
+    timers,
+    onLimit: (bytes) => metrics.inFlightLimitBytes.set(bytes),
+  });
   return {
     address: port.address,
     setNotReady: () => readiness.setNotReady(),
     setTls: (identity) => port.setTls(identity),
     stop: (graceMs) => {
       readiness.end();
+      endGovernor();
       return port.stop(Math.min(graceMs, TIMER_MAX_MS));
     },
   };
 }
+
+const NO_PRESSURE: Pressure = { unabsorbedBytes: 0, writeP99Ms: 0 };
 
 /** Takes every request that is not gRPC over HTTP/2. */
 function httpHandler(

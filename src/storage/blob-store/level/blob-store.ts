@@ -17,6 +17,7 @@ import { openLevel } from './handle.ts';
 import { type OpenVolume, probeVolume } from './open-volume.ts';
 import { scanInChild, type SuspectCheck } from './suspect.ts';
 import { Volumes } from './volumes.ts';
+import { WriteTimes } from './write-times.ts';
 
 const PROBE_KEY = 'probe/store/blob';
 
@@ -50,6 +51,8 @@ export interface LevelStoreStats {
   readonly syncBatches: number;
   /** Writes that wait for their sync batch or are in it. */
   readonly pendingPuts: number;
+  /** 99th percentile of the times of durable writes of pushes, of the last ten seconds. */
+  readonly pushP99Ms: number;
   /** The volumes that are set aside. */
   readonly quarantined: readonly { readonly name: string; readonly why: string }[];
   /** Roots of which only one of two copies is whole, as far as they were read. */
@@ -65,9 +68,11 @@ export interface LevelStoreStats {
 /** A BlobStore over one LevelDB directory per volume. See docs/format/volume.md. */
 export class LevelBlobStore implements BlobStore {
   readonly #volumes: Volumes;
+  readonly #pushTimes: WriteTimes;
 
-  constructor(volumes: Volumes) {
+  constructor(volumes: Volumes, clock: Clock) {
     this.#volumes = volumes;
+    this.#pushTimes = new WriteTimes(clock);
   }
 
   async put(key: string, bytes: Uint8Array, markers: readonly string[] = []): Promise<void> {
@@ -75,7 +80,10 @@ export class LevelBlobStore implements BlobStore {
     assert(bytes.byteLength <= LIMITS.blobBytesMax, `${key}: blob of ${bytes.byteLength} bytes`);
     const name = volumeOf(key);
     for (const marker of markers) assertInVolume(marker, name);
-    await this.#volumes.use(name, 'create', (volume) => volume.put(key, bytes, markers));
+    const put = (): Promise<unknown> =>
+      this.#volumes.use(name, 'create', (volume) => volume.put(key, bytes, markers));
+    // Pushes wait for what goes to the raw tier, for nothing else.
+    await (name.startsWith('raw/') ? this.#pushTimes.measure(put) : put());
   }
 
   async get(key: string, range?: ByteRange): Promise<Uint8Array | null> {
@@ -142,7 +150,7 @@ export class LevelBlobStore implements BlobStore {
   /** Gauges and counters; cheap. */
   stats(): LevelStoreStats {
     const { pendingWrites, ...rest } = this.#volumes.stats();
-    return { ...rest, pendingPuts: pendingWrites };
+    return { ...rest, pendingPuts: pendingWrites, pushP99Ms: this.#pushTimes.p99Ms() };
   }
 
   /** What it does by itself each minute: see Volumes.tidy. */
@@ -192,6 +200,7 @@ export async function openLevelBlobStore(options: LevelBlobStoreOptions): Promis
       startsFull: false,
       ...options,
     }),
+    options.clock,
   );
 }
 
