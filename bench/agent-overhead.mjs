@@ -1,6 +1,6 @@
 /**
  * What the agent costs beyond its profiler, in CPU time of the process that it is in:
- * `npm run bench:agent [-- --seconds 30 --rounds 3]`.
+ * `npm run bench:agent [-- --seconds 30 --rounds 3] [--quick]`.
  *
  * A busy HTTP server answers one client without pause. Its CPU a request is measured without
  * anything, with `@datadog/pprof` alone (profiles are taken as often and thrown away), with the agent
@@ -24,7 +24,11 @@ import { systemRandom } from '../dist/base/random.js';
 import { handleOrder } from '../examples/shop.mjs';
 import { heading, line, numberFlag, single, spread } from './spent.mjs';
 
-const FLUSH_MS = 15_000;
+const quick = process.argv.includes('--quick');
+const FLUSH_MS = quick ? 500 : 15_000;
+const FLUSHES = quick ? 5 : 60;
+const COLD_FLUSHES = quick ? 2 : 10;
+const WARM_MS = quick ? 100 : 1_000;
 const kinds = ['nothing', 'profiler', 'agent', 'agent with labels'];
 
 const [, , role, childKind, childUrl, childSeconds] = process.argv;
@@ -32,8 +36,8 @@ if (role === 'child') await runChild(childKind, childUrl, Number(childSeconds));
 else await runAll();
 
 async function runAll() {
-  const seconds = numberFlag('seconds', 30);
-  const rounds = numberFlag('rounds', 3);
+  const seconds = numberFlag('seconds', quick ? 0.5 : 30);
+  const rounds = numberFlag('rounds', quick ? 1 : 3);
   const folder = mkdtempSync(join(tmpdir(), 'tephra-agent-'));
   const program = fileURLToPath(new URL('../bin/tephra.cjs', import.meta.url));
   const flags = ['serve', '--no-self-profile', '--listen', '127.0.0.1:0', '--data-dir', folder];
@@ -52,7 +56,13 @@ async function runAll() {
   for (let round = 0; round < rounds; round++) {
     // All at once: what else the machine does meets all of them alike.
     const results = kinds.map(async (kind) => {
-      const args = ['child', kind, `http://${address}`, String(seconds)];
+      const args = [
+        'child',
+        kind,
+        `http://${address}`,
+        String(seconds),
+        ...(quick ? ['--quick'] : []),
+      ];
       const child = fork(fileURLToPath(import.meta.url), args);
       const [result] = await once(child, 'message');
       spent[kind].push(result.cpuUsPerRequest);
@@ -112,7 +122,7 @@ async function runChild(kind, url, seconds) {
     }
     return requests;
   };
-  await ask(performance.now() + 1_000);
+  await ask(performance.now() + WARM_MS);
   const before = process.cpuUsage();
   const requests = await ask(performance.now() + seconds * 1_000);
   const { user, system } = process.cpuUsage(before);
@@ -156,7 +166,7 @@ async function ownCost(profiler, url, ask) {
   const stream = new SampleStream(target, { labels: { service_name: 'own' } }, deps);
   const costs = [];
   let entries = 0;
-  for (let flush = 0; flush < 60; flush++) {
+  for (let flush = 0; flush < FLUSHES; flush++) {
     const before = process.cpuUsage();
     const taken = { startMs: Date.now(), durationMs: FLUSH_MS };
     const parts = [
@@ -171,5 +181,5 @@ async function ownCost(profiler, url, ask) {
   }
   await stream.close(1_000);
   // The first ones connect, and are not compiled yet.
-  return { flushMs: spread(costs.slice(10)).median, firstMs: costs[0], entries };
+  return { flushMs: spread(costs.slice(COLD_FLUSHES)).median, firstMs: costs[0], entries };
 }

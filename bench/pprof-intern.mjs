@@ -77,7 +77,7 @@ for (const [index, file] of files.entries()) {
       ['load', () => loaded(slice, lengths).stacks.internNode(1)],
       ['names', () => dictionary.copy(lengths).nameTree()],
     ],
-    { repetitions: 5, repetitionMs: 20, warmMs: tiny ? 5 : 50 },
+    tiny ? options : { repetitions: 5, repetitionMs: 20, warmMs: 50 },
   );
   const ratio = theirs.medianMs / ours.medianMs;
   ratios.push(ratio);

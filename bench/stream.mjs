@@ -2,7 +2,7 @@
  * Streams of samples against a server of our own (`tephra serve` over a data directory, absorb running):
  * what the server's process spends an entry, from the first batch until all are acknowledged.
  *
- *     npm run bench:stream [-- --seconds N] [--streams N] [--entries N] [--workers N]
+ *     npm run bench:stream [-- --seconds N] [--streams N] [--entries N] [--workers N] [--quick]
  *
  * One batch is one series and minute: 537 entries of 2,438 stacks, one column of counts read by two types.
  * Acknowledgements are awaited and durable; at the end the sum of all values is asked for and compared.
@@ -16,8 +16,9 @@ import { seededRandom } from '../dist/base/random.js';
 import { serve } from './load/server.mjs';
 import { heading, numberFlag, single } from './spent.mjs';
 
-const SECONDS = numberFlag('seconds', 10);
-const STREAMS = numberFlag('streams', 8);
+const quick = process.argv.includes('--quick');
+const SECONDS = numberFlag('seconds', quick ? 0.5 : 10);
+const STREAMS = numberFlag('streams', quick ? 2 : 8);
 const ENTRIES = numberFlag('entries', 537);
 const STACKS = Math.max(2_438, 2 * ENTRIES);
 const BODIES = 32;
@@ -32,7 +33,7 @@ const server = await serve(['--workers', String(numberFlag('workers', 1))]);
 const address = server.url.replace(/^http:\/\//, '');
 console.log(heading(`stream, ${STREAMS} streams, ${ENTRIES} entries a batch`));
 const streams = await Promise.all(Array.from({ length: STREAMS }, (_, i) => open(i)));
-await run(2_000);
+await run(quick ? 200 : 2_000);
 const before = { cpuMs: server.cpuMs(), sent: sum('settled'), bytes: sum('bytes') };
 const startedMs = performance.now();
 await run(SECONDS * 1_000);

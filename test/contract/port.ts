@@ -164,10 +164,12 @@ function connectCaller(transport: Transport, close: () => void): Caller {
             yield request as never;
           })();
           const leave = new AbortController();
+          // The library's own deadline keeps its timer, and the process, when a stream is left early.
+          const signal = AbortSignal.any([leave.signal, AbortSignal.timeout(10_000)]);
           const stream = await transport.stream(
             method as never,
-            leave.signal,
-            10_000,
+            signal,
+            undefined,
             undefined,
             input,
           );

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { get, type IncomingMessage } from 'node:http';
 import { get as getByTls } from 'node:https';
 import { tmpdir } from 'node:os';
@@ -87,6 +87,17 @@ export class ServerProcess {
   async stop(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL' = 'SIGTERM'): Promise<number | null> {
     this.#child.kill(signal);
     return this.#exit;
+  }
+
+  /** User and system time of all threads so far; undefined where there is no /proc. */
+  cpuMs(): number | undefined {
+    const file = `/proc/${this.pid}/stat`;
+    if (!existsSync(file)) return undefined;
+    // The name, in brackets, may hold spaces; ticks are hundredths of a second.
+    const fields = readFileSync(file, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+    return 10 * (Number(fields[11]) + Number(fields[12]));
   }
 
   /** The value of a counter of the engine, once the jobs have published it. */

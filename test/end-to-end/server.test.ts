@@ -20,8 +20,8 @@ import { type ServerProcess, Servers, tell, tephra } from './server-process.ts';
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
 const CPU_FILE = join(import.meta.dirname, '..', 'data', 'pprof', 'gocompile.cpu.pb.gz');
 const DAY_MS = 86_400_000;
-/** Generous: a machine that runs several suites at once is slow to start threads. */
-const READY_MS_MAX = 3_000;
+/** Of all threads. Generous: a busy machine has cold caches, and shares its cores between two threads. */
+const READY_CPU_MS_MAX = 4_000;
 
 // Generous: the machine may be busy with other suites.
 jest.setTimeout(90_000);
@@ -42,16 +42,13 @@ async function stacksOf(server: ServerProcess, service: string): Promise<Sums> {
 }
 
 describe('tephra serve', () => {
-  test('is ready in about a second on an empty directory', async () => {
-    const times: number[] = [];
-    // A machine that is busy with other things gets another try.
-    do {
-      const server = await servers.start(`empty-${times.length}`);
-      times.push(Math.round(server.readyMs));
-      expect(await server.stop()).toBe(0);
-    } while (times.length < 5 && Math.min(...times) >= READY_MS_MAX);
-    tell(`ready on an empty directory after ${times.join(', ')} ms, the start of Node included`);
-    expect(Math.min(...times)).toBeLessThan(READY_MS_MAX);
+  test('is ready after about a second of CPU on an empty directory', async () => {
+    const server = await servers.start('empty');
+    // Where there is no /proc, only that it is ready at all.
+    const cpuMs = server.cpuMs();
+    expect(await server.stop()).toBe(0);
+    tell(`ready on an empty directory after ${Math.round(server.readyMs)} ms, ${cpuMs} ms of CPU`);
+    expect(cpuMs ?? 0).toBeLessThan(READY_CPU_MS_MAX);
   });
 
   test('refuses a directory that another server holds, and names that one', async () => {

@@ -30,12 +30,14 @@ pyroscope.init({
 });
 
 const work = { wanted: false };
-process.on('message', async (message) => {
-  if (message === 'stop') {
-    work.wanted = false;
-    return;
-  }
-  work.wanted = true;
+process.on('message', (message) => {
+  work.wanted = message !== 'stop';
+  if (work.wanted) void beBusy();
+});
+process.on('disconnect', () => process.exit(0));
+process.send({ state: 'ready' });
+
+async function beBusy() {
   process.send({ state: 'busy' });
   pyroscope.start();
   while (work.wanted) {
@@ -45,6 +47,4 @@ process.on('message', async (message) => {
   }
   await pyroscope.stop();
   process.send({ state: 'done' });
-});
-process.on('disconnect', () => process.exit(0));
-process.send({ state: 'ready' });
+}

@@ -10,7 +10,7 @@ const SEED =
   process.env['TEPHRA_SEED'] === 'random'
     ? systemRandom.u32()
     : Number(process.env['TEPHRA_SEED'] ?? 20_260_314);
-const HISTORIES = Number(process.env['TEPHRA_HISTORIES'] ?? 40);
+const HISTORIES = Number(process.env['TEPHRA_HISTORIES'] ?? 25);
 const OVER_LEVEL = Math.max(1, Math.ceil(HISTORIES / 20));
 
 /** Time for one history before the test gives up, in ms. */
