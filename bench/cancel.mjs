@@ -1,8 +1,9 @@
 /**
- * What a cancelled merge of 30 days still costs the workers: `node bench/cancel.mjs [--quick]`.
+ * What a cancelled merge of 30 days still costs the workers: `node bench/cancel.mjs [--quick]
+ * [--workers 2] [--at 0.1] [--rest 250]`.
  *
  * A store in memory with profiles on each of 30 days, read by real worker threads. A merge over all of
- * it is cancelled after a tenth of its time; then the CPU time of the process from 250 ms after that,
+ * it is cancelled after a part `at` of its time; then the CPU time of the process from `rest` ms after that,
  * for 1 s, less that of 1 s in which nothing was asked. Ends with 1 if it is 20 ms or more. And how long a
  * small push takes alone, and while a merge of all of it runs in the worker that owns its shard.
  */
@@ -22,6 +23,8 @@ const days = quick ? 5 : 30;
 const profilesADay = quick ? 2 : 4;
 const stacks = quick ? 500 : 3_000;
 const workers = numberFlag('workers', 2);
+const at = numberFlag('at', 0.1);
+const restMs = numberFlag('rest', 250);
 const WINDOW_MS = 1_000;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const cpuOf = async (ms) => {
@@ -93,17 +96,19 @@ for (let run = 0; run < (quick ? 2 : 5); run++) {
     () => 'answered',
     (error) => TephraError.from(error).reason,
   );
-  await sleep(wholeMs / 10);
+  await sleep(wholeMs * at);
   controller.abort(new TephraError('canceled', 'the client left'));
   const outcome = await merge;
-  await sleep(250);
+  await sleep(restMs);
   const spent = await cpuOf(WINDOW_MS);
-  if (outcome !== 'canceled') throw new Error(`expected canceled, got ${outcome}`);
+  // Late in a merge it may be answered before it is cancelled.
+  if (outcome !== 'canceled') continue;
   after.push(Math.max(0, spent - idle));
 }
+if (after.length === 0) throw new Error('every merge was answered before it was cancelled');
 const { median, p90 } = spread(after);
 console.log(
-  `CPU from 250 ms after the cancel on: median ${median.toFixed(1)} ms, p90 ${p90.toFixed(1)} ms, most ${Math.max(...after).toFixed(1)} ms`,
+  `CPU from ${restMs} ms after the cancel on: median ${median.toFixed(1)} ms, p90 ${p90.toFixed(1)} ms, most ${Math.max(...after).toFixed(1)} ms`,
 );
 
 /** Wall milliseconds of small pushes, one after the other, for as long as `work` goes on. */
