@@ -102,7 +102,8 @@ export class SampleStream {
   #backoffMs = BACKOFF_FIRST_MS;
   #cancelWait: (() => void) | undefined;
   #held = 0;
-  #movedInVain = false;
+  /** Tables that are full again at once are moved when they have so many stacks. */
+  #moveAtStacks = 0;
   readonly #waiters = new Set<() => void>();
   readonly #counts = {
     connections: 0,
@@ -286,11 +287,12 @@ export class SampleStream {
 
   /** Fresh tables with what the waiting batches need; the next batch begins a new epoch. */
   #moveTables(): void {
-    if (this.#movedInVain && this.#buffer.size > 1) return;
+    const stacks = this.#tables.stackParent.length;
+    if (stacks < this.#moveAtStacks && this.#buffer.size > 1) return;
     const fresh = new SampleTables();
     this.#buffer.moveTo(this.#tables, fresh);
     this.#tables = fresh;
-    this.#movedInVain = fresh.full;
+    this.#moveAtStacks = fresh.full ? 2 * fresh.stackParent.length : 0;
     this.#epoch = new Epoch(this.#epoch.number + 1, fresh);
     this.#session?.forgetHeld();
   }
