@@ -31,6 +31,8 @@ export const LIMITS = {
   mappingsPerProfileMax: 65_536,
   /** Value columns of a profile; the richest known senders have fewer than ten. */
   sampleTypesPerProfileMax: 64,
+  /** Bytes of a line that a tool prints, and of one of its stacks, about. */
+  stackLineBytesMax: 1 * MIB,
   /** Fields that the reader does not know; a legal profile of the future has a few. */
   unknownFieldsMax: 65_536,
   labelsPerSampleMax: 100,

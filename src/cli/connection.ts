@@ -4,11 +4,25 @@ import { CliError, EXIT, type CliIo } from './io.ts';
 import { whileWaiting } from './progress.ts';
 import { DEFAULT_SERVER, type ServerFlags } from './server-flags.ts';
 
+/** A server and what opens it. */
+export interface Server {
+  readonly url: string;
+  readonly token: string | undefined;
+}
+
+/** The server of {@link serverOf}, to be asked. */
+export function connect(flags: ServerFlags, io: CliIo, url?: string): Remote {
+  const server = serverOf(flags, io, url);
+  return openRemote(server.url, server.token, (what, work) =>
+    whileWaiting(io, `${what} ${server.url}`, work),
+  );
+}
+
 /**
  * The server that flags, environment and file name, in this order; `url` is one that stands in the
  * question itself and wins. The token of the file goes to the server of the file only.
  */
-export function connect(flags: ServerFlags, io: CliIo, url?: string): Remote {
+export function serverOf(flags: ServerFlags, io: CliIo, url?: string): Server {
   const file = readClientConfig(io);
   const named = [
     [url, 'server'],
@@ -25,7 +39,7 @@ export function connect(flags: ServerFlags, io: CliIo, url?: string): Remote {
     flags.token ??
     presence(io.environment['TEPHRA_TOKEN']) ??
     (server === home ? file.token : undefined);
-  return openRemote(server, token, (what, work) => whileWaiting(io, `${what} ${server}`, work));
+  return { url: server, token };
 }
 
 function checkUrl(text: string, from: string): string {

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Clock, Timers } from '../base/clock.ts';
 
 /** Where a command writes text. */
@@ -17,6 +18,8 @@ export interface CliIo {
   readonly err: TextSink;
   /** All of standard input. */
   readonly input: () => Promise<Uint8Array>;
+  /** The same as it comes: pieces of bytes. */
+  readonly inputStream: () => Readable;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
   /** For progress; what waits for nothing else must not be kept by it. */

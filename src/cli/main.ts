@@ -12,6 +12,7 @@ process.exitCode = await runCli(process.argv.slice(2), {
   out: process.stdout,
   err: process.stderr,
   input: readInput,
+  inputStream: () => process.stdin,
   environment: process.env,
   clock: systemClock,
   timers: systemTimers,

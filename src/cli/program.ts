@@ -8,6 +8,7 @@ import { CliError, EXIT, type CliIo } from './io.ts';
 import { addPush } from './push.ts';
 import { addQuery } from './query/command.ts';
 import { addServe } from './serve.ts';
+import { addStream } from './stream/command.ts';
 import { addVerify } from './verify.ts';
 import { addVersion, packageVersion } from './version.ts';
 
@@ -53,6 +54,7 @@ function createProgram(io: CliIo, onExit: (exitCode: number) => void): Command {
     .addHelpText('after', EXAMPLES);
   addServe(program, io, onExit);
   addPush(program, io);
+  addStream(program, io);
   addQuery(program, io);
   addConfig(program, io);
   addVerify(program, io, onExit);

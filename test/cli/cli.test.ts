@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,6 +48,7 @@ async function tephra(
       },
     },
     input: () => Promise.resolve(Buffer.from('a;b 3\n')),
+    inputStream: () => Readable.from([Buffer.from('a;b 3\n')]),
     environment: { TEPHRA_URL: it.url },
     timers: systemTimers,
     clock: { nowMs: () => NOW, monotonicMs: () => 0 },

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { spawnSync } from 'node:child_process';
 import { beforeAll, describe, expect, test } from '@jest/globals';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
@@ -13,6 +14,7 @@ beforeAll(async () => {
       out: { write: (piece) => (out += String(piece)) },
       err: { write: () => {} },
       input: () => Promise.resolve(new Uint8Array(0)),
+      inputStream: () => Readable.from([]),
       environment: {},
       clock: systemClock,
       timers: systemTimers,

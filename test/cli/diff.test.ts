@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -211,6 +212,7 @@ describe('what a command line says and where', () => {
       out: { write: () => {} },
       err: { write: (text) => (err += String(text)), isTTY: true, columns: 60 },
       input: () => Promise.resolve(new Uint8Array(0)),
+      inputStream: () => Readable.from([]),
       environment: { TEPHRA_URL: eu.url },
       clock: { nowMs: () => NOW, monotonicMs: () => nowMs },
       timers: {

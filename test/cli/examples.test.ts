@@ -1,4 +1,5 @@
 /** Every example that a help text shows is run as it stands there, by a shell, against a real server. */
+import { Readable } from 'node:stream';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -16,6 +17,7 @@ const COMMANDS = [
   [],
   ['serve'],
   ['push'],
+  ['stream'],
   ['query'],
   ['query', 'top'],
   ['query', 'merge'],
@@ -43,6 +45,11 @@ beforeAll(async () => {
   const program = join(folder, 'bin', 'tephra');
   writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${ROOT}/bin/tephra.cjs' "$@"\n`);
   chmodSync(program, 0o755);
+  // Where there is no perf, or it may not record: it says what it said once.
+  const perf = join(folder, 'bin', 'perf');
+  const script = 'make 7 1.5: 10101010 cpu-clock: \\n\\t1f inner+0xc (/bin/make)\\n\\n';
+  writeFileSync(perf, `#!/bin/sh\n[ "$1" = record ] || printf '${script}'\n`);
+  chmodSync(perf, 0o755);
   environment = {
     ...cleanEnvironment(),
     PATH: `${join(folder, 'bin')}:${process.env['PATH']}`,
@@ -121,6 +128,7 @@ async function examplesOf(path: readonly string[]): Promise<string[]> {
     out: { write: (piece) => (text += String(piece)) },
     err: { write: () => {} },
     input: () => Promise.resolve(new Uint8Array(0)),
+    inputStream: () => Readable.from([]),
     environment: {},
     clock: systemClock,
     timers: systemTimers,
@@ -145,7 +153,11 @@ test(
         const ended = await shell(line);
         expect(ended).toMatchObject({ code: 0 });
         // What was written is told on standard error; everything else is an answer.
-        if (!line.includes('push') && !/-o |> /.test(line) && !line.startsWith('source')) {
+        if (
+          !/push|tephra stream/.test(line) &&
+          !/-o |> /.test(line) &&
+          !line.startsWith('source')
+        ) {
           expect([line, ended.out === '']).toEqual([line, false]);
         }
       }

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { systemTimers } from '../../src/base/clock.ts';
 import { runCli } from '../../src/cli/program.ts';
 
@@ -30,6 +31,7 @@ export async function runIn(around: Around, ...args: string[]): Promise<Ran> {
     out: { write: (text) => out.push(Buffer.from(text as string)), ...terminal },
     err: { write: (text) => (err += String(text)), ...terminal },
     input: () => Promise.resolve(Buffer.from(around.input ?? '')),
+    inputStream: () => Readable.from([Buffer.from(around.input ?? '')]),
     environment: around.environment ?? {},
     clock: { nowMs: () => around.nowMs ?? NOW, monotonicMs: () => performance.now() },
     timers: systemTimers,

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,6 +25,7 @@ async function tephra(...args: string[]): Promise<{ code: number; out: string; e
     err: { write: (text) => (err += String(text)) },
     environment: { TEPHRA_DATA_DIR: data },
     input: () => Promise.resolve(new Uint8Array(0)),
+    inputStream: () => Readable.from([]),
     timers: systemTimers,
     clock: { nowMs: () => OPEN_MS, monotonicMs: () => performance.now() },
   });

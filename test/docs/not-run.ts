@@ -29,6 +29,11 @@ export const NOT_RUN: readonly NotRun[] = [
     why: 'test/package installs the package',
   },
   {
+    page: 'docs/agents-other.md',
+    begins: 'perf record',
+    why: 'perf runs in test/cli/stream.test.ts where it may; py-spy and bpftrace are not at hand',
+  },
+  {
     page: 'docs/operations.md',
     begins: 'systemctl stop',
     why: 'needs root and systemd',
