@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -32,9 +32,12 @@ function prepare(): string {
   const isOld = run('-c', 'import sys; assert sys.version_info >= (3, 9)');
   if (isOld !== '') return `no Python 3.9: ${isOld}`;
   const packages = join(folder, 'packages');
+  mkdirSync(packages);
   const flags = ['--target', packages, '--only-binary', ':all:', '--no-compile', '--quiet'];
-  const install = run('-m', 'pip', 'install', ...flags, '-r', join(EXAMPLE, 'requirements.txt'));
-  if (install !== '') return `no grpcio by pip: ${install}`;
+  if (run('-c', 'import grpc_tools.protoc, grpc') !== '') {
+    const install = run('-m', 'pip', 'install', ...flags, '-r', join(EXAMPLE, 'requirements.txt'));
+    if (install !== '') return `no grpcio by pip: ${install}`;
+  }
   const protos = ['label', 'stream', 'ingest'].map((name) => `tephra/v1/${name}.proto`);
   const outs = [`--python_out=${packages}`, `--grpc_python_out=${packages}`];
   const protoc = ['-I', join(ROOT, 'proto'), ...outs, ...protos];
