@@ -229,6 +229,8 @@ export const LIMITS = {
   streamOpenTimeoutMs: 10_000,
   streamMessageTimeoutMs: 30_000,
   streamSilenceMs: 15 * 60_000,
+  /** From the status of a call until it is cut, if its client neither reads it nor leaves. */
+  streamEndMs: 30_000,
   /** Refused batches that one ack lists. */
   streamRefusalsMax: 64,
   /** Bytes of messages that have begun and not ended, all streams together. */

@@ -141,6 +141,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     streams: {
       credits,
       partial: hub.partial,
+      timers,
       watch: hub.watch.bind(hub),
     },
     openCalls,

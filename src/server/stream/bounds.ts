@@ -4,6 +4,8 @@ import {
   ServerListenerBuilder,
   type ServerInterceptingCallInterface,
 } from '@grpc/grpc-js';
+import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { Timers } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { AddressCredits } from '../address-credits.ts';
@@ -16,6 +18,7 @@ import type { HeldMessage } from './session.ts';
 export interface StreamBounds {
   readonly credits: AddressCredits;
   readonly partial: PartialBytes;
+  readonly timers: Timers;
   /** Looks for calls whose message does not come to its end. */
   watch(partial: () => object | undefined, end: (error: TephraError) => void): () => void;
 }
@@ -35,6 +38,7 @@ export function boundStream(
   const refuse = (thrown: unknown): void => {
     if (over) return;
     release();
+    cutLater(call, deps.timers);
     call.sendStatus(grpcStatus(TephraError.from(thrown)));
   };
   const unwatch = deps.watch(() => bounded?.partial(), refuse);
@@ -83,8 +87,24 @@ export function boundStream(
     .withStart((next) => next(listener))
     .withSendStatus((status, next) => {
       release();
+      cutLater(call, deps.timers);
       next(status);
     })
     .build();
   return new ServerInterceptingCall(call, responder);
+}
+
+/**
+ * The status has been said, but a client need not read it, nor end its half of the call: after a while the
+ * call is cut. The HTTP/2 stream is private to the library; without it the end of the connection does it.
+ */
+function cutLater(call: object, timers: Timers): void {
+  const stream = Reflect.get(call, 'stream') as ServerHttp2Stream | undefined;
+  if (typeof stream?.destroy !== 'function' || stream.destroyed) return;
+  const cancel = timers.after(LIMITS.streamEndMs, () => {
+    stream.close(constants.NGHTTP2_CANCEL);
+    // Destroyed too: a closed stream waits until the socket has taken what tells the client.
+    stream.destroy();
+  });
+  stream.once('close', cancel);
 }

@@ -142,7 +142,8 @@ export class StreamSession {
 
   /** Writes what is to be told, and ends the call when there is nothing left to wait for. */
   #advance(): void {
-    if (this.#state === 'over' || this.#state === 'opening') return;
+    if (this.#state === 'over') return;
+    if (this.#state === 'opening' && this.#ending === undefined) return;
     if (this.#pending !== undefined && !this.#writing) {
       const bytes = ackBytes(this.#pending, this.#hub.window());
       this.#pending = undefined;
