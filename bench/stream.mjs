@@ -2,7 +2,7 @@
  * Streams of samples against a server of our own (`tephra serve` over a data directory, absorb running):
  * what the server's process spends an entry, from the first batch until all are acknowledged.
  *
- *     npm run bench:stream [-- --seconds N] [--streams N] [--entries N] [--workers N] [--quick]
+ *     npm run bench:stream [-- --seconds N] [--warmup N] [--streams N] [--entries N] [--workers N] [--quick]
  *
  * One batch is one series and minute: 537 entries of 2,438 stacks, one column of counts read by two types.
  * Acknowledgements are awaited and durable; at the end the sum of all values is asked for and compared.
@@ -19,6 +19,8 @@ import { heading, numberFlag, single } from './spent.mjs';
 const quick = process.argv.includes('--quick');
 const SECONDS = numberFlag('seconds', quick ? 0.5 : 10);
 const STREAMS = numberFlag('streams', quick ? 2 : 8);
+/** Until the code is compiled and each agent has sent its tables. */
+const WARMUP_MS = 1_000 * numberFlag('warmup', quick ? 0.2 : 10);
 const ENTRIES = numberFlag('entries', 537);
 const STACKS = Math.max(2_438, 2 * ENTRIES);
 const BODIES = 32;
@@ -33,18 +35,31 @@ const server = await serve(['--workers', String(numberFlag('workers', 1))]);
 const address = server.url.replace(/^http:\/\//, '');
 console.log(heading(`stream, ${STREAMS} streams, ${ENTRIES} entries a batch`));
 const streams = await Promise.all(Array.from({ length: STREAMS }, (_, i) => open(i)));
-await run(quick ? 200 : 2_000);
-const before = { cpuMs: server.cpuMs(), sent: sum('settled'), bytes: sum('bytes') };
+await run(WARMUP_MS);
+const before = {
+  cpuMs: server.cpuMs(),
+  threads: server.threads(),
+  sent: sum('settled'),
+  bytes: sum('bytes'),
+};
 const startedMs = performance.now();
 await run(SECONDS * 1_000);
 await Promise.all(streams.map((stream) => stream.idle()));
 const wallMs = performance.now() - startedMs;
 const cpuMs = server.cpuMs() - before.cpuMs;
+const threads = [...server.threads()].map(([id, ms]) => [id, ms - (before.threads.get(id) ?? 0)]);
 const batches = sum('settled') - before.sent;
 const entries = batches * ENTRIES;
 console.log(single('batches acknowledged', batches, '', 0));
 console.log(single('bytes an entry on the wire', (sum('bytes') - before.bytes) / entries, 'B'));
 console.log(single('CPU of the server a batch', (1_000 * cpuMs) / batches, 'us', 1));
+const mainMs = threads.find(([id]) => id === 'main')[1];
+const otherMs = threads.filter(([id]) => id !== 'main').map(([, ms]) => ms);
+const workerMs = Math.max(...otherMs);
+console.log(single('  of its main thread', (1_000 * mainMs) / batches, 'us', 1));
+console.log(single('  of its busiest worker', (1_000 * workerMs) / batches, 'us', 1));
+const restMs = otherMs.reduce((total, ms) => total + ms, 0) - workerMs;
+console.log(single('  of all other threads', (1_000 * restMs) / batches, 'us', 1));
 console.log(single('entries a second and core', entries / cpuMs / 1_000, 'M'));
 console.log(single('entries a second, wall', entries / wallMs / 1_000, 'M'));
 console.log(single('cores of the server in use', cpuMs / wallMs, ''));

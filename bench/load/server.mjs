@@ -57,6 +57,7 @@ export async function serve(flags) {
   return {
     url,
     cpuMs: () => cpuOf(child.pid),
+    threads: () => threadsOf(child.pid),
     memory: () => memoryOf([child.pid]),
     disk: () => foldersOf(data).map((name) => [name, bytesUnder(join(data, name))]),
     /** Ends it and starts it again over the same data with further flags. */
@@ -128,6 +129,12 @@ function freePort() {
       probe.close(() => resolve(port));
     });
   });
+}
+
+/** CPU ms of each thread; that of the main one is `main`. */
+function threadsOf(pid) {
+  const ids = readdirSync(`/proc/${pid}/task`);
+  return new Map(ids.map((id) => [id === String(pid) ? 'main' : id, cpuOf(`${pid}/task/${id}`)]));
 }
 
 /** User and system time of a process with all its threads. */
