@@ -149,8 +149,9 @@ describe('gRPC on the same port', () => {
     it.engine.gate = new Promise((resolve) => {
       open = resolve;
     });
+    const before = it.engine.calls.length;
     const first = call(PUSH, pushBytes(90_000));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    while (it.engine.calls.length === before) await new Promise((resolve) => setImmediate(resolve));
     const second = await call(PUSH, pushBytes(1));
     expect([second.code, second.details]).toEqual([
       grpc.status.UNAVAILABLE,
