@@ -63,7 +63,9 @@ async function sendOne(client, body, result) {
     try {
       return await client.call('push.v1.PusherService/Push', body);
     } catch (error) {
-      if (tries === TRIES || !/"unavailable"|ECONNRESET/.test(String(error))) throw error;
+      // A connection that lay idle may be closed by the server just as it is used again.
+      const again = error.code === 'ECONNRESET' || /"unavailable"/.test(String(error));
+      if (tries === TRIES || !again) throw error;
       result.resent++;
       await delayUntil(performance.now() + 200 * tries);
     }
