@@ -19,6 +19,7 @@
 import { assert } from '../../base/assert.ts';
 import type { ByteWriter } from '../../base/bytes.ts';
 import type { Entries, Ticks } from './entries.ts';
+import { putVarint } from './varint.ts';
 
 /** Tag of the sparse layout. */
 export const SPARSE_TAG = 1;
@@ -78,7 +79,7 @@ function packIds(stacks: Uint32Array, out: Uint8Array): number {
   for (let i = 0; i < stacks.length; i++) {
     const id = stacks[i] as number;
     assert(id > previous, 'stack ids do not ascend');
-    at = put(id - previous - 1, out, at);
+    at = putVarint(out, at, id - previous - 1);
     previous = id;
   }
   return at;
@@ -90,11 +91,11 @@ function packNarrow(ticks: Ticks, out: Uint8Array, start: number): number {
     for (let i = 0; i < ticks.length; i++) {
       const tick = ticks[i] as number;
       assert(tick === tick >>> 0, 'a tick is negative or not whole');
-      at = put(tick, out, at);
+      at = putVarint(out, at, tick);
     }
     return at;
   }
-  for (let i = 0; i < ticks.length; i++) at = put(Number(ticks[i]), out, at);
+  for (let i = 0; i < ticks.length; i++) at = putVarint(out, at, Number(ticks[i]));
   return at;
 }
 
@@ -105,7 +106,7 @@ function packWide(ticks: Ticks, out: Uint8Array, start: number): number {
     assert(typeof tick === 'bigint' || Number.isSafeInteger(tick), 'a tick beyond 2^53 as number');
     assert(tick >= 0, 'a tick is negative');
     if (tick < TWO_32) {
-      at = put(Number(tick), out, at);
+      at = putVarint(out, at, Number(tick));
       continue;
     }
     let rest = BigInt(tick);
@@ -115,17 +116,5 @@ function packWide(ticks: Ticks, out: Uint8Array, start: number): number {
     }
     out[at++] = Number(rest);
   }
-  return at;
-}
-
-/** A varint below 2^32; returns the end. */
-function put(value: number, out: Uint8Array, start: number): number {
-  let at = start;
-  let rest = value;
-  while (rest >= 0x80) {
-    out[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  out[at++] = rest;
   return at;
 }

@@ -1,6 +1,7 @@
 /** Encodes entries without an object or an array for each: for callers with many small ones. */
 import { assert } from '../../base/assert.ts';
 import { SPARSE_TAG } from './encode.ts';
+import { putVarint } from './varint.ts';
 
 /** Entries as encode.ts draws them: `bytes[at, end)`. */
 export interface EncodedEntries {
@@ -101,15 +102,4 @@ function varintBytes(value: number): number {
   let bytes = 1;
   for (let rest = value; rest >= 0x80; rest >>>= 7) bytes++;
   return bytes;
-}
-
-function putVarint(out: Uint8Array, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  while (rest >= 0x80) {
-    out[at++] = (rest & 0x7f) | 0x80;
-    rest >>>= 7;
-  }
-  out[at++] = rest;
-  return at;
 }
