@@ -4,12 +4,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { cleanEnvironment, type ServerProcess, Servers } from '../end-to-end/server-process.ts';
-import { encodePprof, type ModelFrame } from '../model/profile.ts';
+import { writeShopProfiles } from '../support/shop-profiles.ts';
 import { runIn, type Around } from './run.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -61,9 +60,7 @@ beforeAll(async () => {
     STAGING: server.url,
     PRODUCTION: server.url,
   };
-  writeFileSync(join(folder, 'before.pb.gz'), profile(50n, 5n));
-  writeFileSync(join(folder, 'after.pb.gz'), profile(50n, 90n));
-  writeFileSync(join(folder, 'cpu.pb.gz'), profile(20n, 1n));
+  writeShopProfiles(folder, 1_000_000n);
   writeFileSync(join(folder, 'stacks.folded'), 'main;parse 12\nmain;render 30\n');
   for (const [file, flags] of [
     ['before.pb.gz', '--at now-90m'],
@@ -78,33 +75,6 @@ afterAll(async () => {
   process.chdir(ROOT);
   await servers.end();
 });
-
-function profile(parse: bigint, render: bigint): Buffer {
-  const frame = (name: string): ModelFrame => ({
-    name,
-    systemName: name,
-    file: `${name}.ts`,
-    startLine: 1,
-    line: 2,
-    mappingFile: '',
-    buildId: '',
-    address: 0,
-    inlined: false,
-  });
-  const samples = [
-    { frames: [frame('main'), frame('parse')], values: [parse * 1_000_000n], labels: [] },
-    { frames: [frame('main'), frame('render')], values: [render * 1_000_000n], labels: [] },
-  ];
-  return gzipSync(
-    encodePprof({
-      sampleTypes: [['cpu', 'nanoseconds']],
-      periodType: ['cpu', 'nanoseconds'],
-      period: 1_000_000n,
-      timeNanos: 0n,
-      samples,
-    }),
-  );
-}
 
 interface Ended {
   readonly line: string;

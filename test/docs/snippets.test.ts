@@ -17,11 +17,10 @@ import {
 } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse } from 'yaml';
 import { cleanEnvironment, type ServerProcess, Servers } from '../end-to-end/server-process.ts';
-import { encodePprof, type ModelFrame } from '../model/profile.ts';
+import { writeShopProfiles } from '../support/shop-profiles.ts';
 import { type Block, blocksOf } from './blocks.ts';
 import { NOT_RUN, NOT_RUN_LANGUAGES, whyNotRun } from './not-run.ts';
 
@@ -138,41 +137,11 @@ function makeFolder(folder: string): void {
   program('node', `'${process.execPath}'`);
   // Else an answer of 400 would pass for one that worked.
   program('curl', `'${whereIs('curl')}' --fail-with-body`);
-  writeFileSync(join(folder, 'before.pb.gz'), profile(50n, 5n));
-  writeFileSync(join(folder, 'after.pb.gz'), profile(50n, 90n));
-  writeFileSync(join(folder, 'cpu.pb.gz'), profile(20n, 1n));
+  writeShopProfiles(folder, 10_000_000n);
   writeFileSync(join(folder, 'stacks.folded'), 'main;parse 12\nmain;render 30\n');
   writeFileSync(
     join(folder, 'shop.js'),
     "import { keepShop } from './examples/shop.mjs';\nawait keepShop(1, false);\n",
-  );
-}
-
-function profile(parseHits: bigint, renderHits: bigint): Buffer {
-  const frame = (name: string): ModelFrame => ({
-    name,
-    systemName: name,
-    file: `${name}.ts`,
-    startLine: 1,
-    line: 2,
-    mappingFile: '',
-    buildId: '',
-    address: 0,
-    inlined: false,
-  });
-  const sample = (name: string, hits: bigint) => ({
-    frames: [frame('main'), frame(name)],
-    values: [hits * 10_000_000n],
-    labels: [],
-  });
-  return gzipSync(
-    encodePprof({
-      sampleTypes: [['cpu', 'nanoseconds']],
-      periodType: ['cpu', 'nanoseconds'],
-      period: 10_000_000n,
-      timeNanos: 0n,
-      samples: [sample('parse', parseHits), sample('render', renderHits)],
-    }),
   );
 }
 
