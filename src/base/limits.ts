@@ -192,6 +192,9 @@ export const LIMITS = {
   /** Streams that a connection may reset at once, and a second from then on; then it is ended. */
   streamResetsMax: 100,
   streamResetsPerSecond: 20,
+  /** The same of all connections of an address; then they are ended, and new ones have to wait. */
+  streamResetsPerAddressMax: 1_000,
+  streamResetsPerAddressPerSecond: 200,
   /** Open streams of all connections (each costs about 10 KiB), and of those of one address. */
   streamsMax: 4_096,
   streamsPerAddressMax: 2_048,

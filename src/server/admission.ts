@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
+import { TokenBucket } from './token-bucket.ts';
 
 /** How many sockets are let in. Infinity = any number. */
 export interface AdmissionLimits {
@@ -11,9 +12,8 @@ export interface AdmissionLimits {
 
 interface Address {
   open: number;
-  /** Sockets that may come at `atMs`. */
-  room: number;
-  atMs: number;
+  /** For new sockets. */
+  readonly room: TokenBucket;
 }
 
 /** Addresses beyond which those without sockets are forgotten. */
@@ -23,12 +23,19 @@ const ADDRESSES_KEPT = 4_096;
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #clock: Clock;
+  readonly #mayConnect: (address: string) => boolean;
   readonly #addresses = new Map<string, Address>();
   #open = 0;
 
-  constructor(limits: AdmissionLimits, clock: Clock) {
+  /** `mayConnect` refuses addresses for what they did on other sockets. */
+  constructor(
+    limits: AdmissionLimits,
+    clock: Clock,
+    mayConnect: (address: string) => boolean = () => true,
+  ) {
     this.#limits = limits;
     this.#clock = clock;
+    this.#mayConnect = mayConnect;
   }
 
   /** Sockets that are open. */
@@ -38,12 +45,15 @@ export class Admission {
 
   /** Counts the socket until it closes and returns true, or destroys it and returns false. */
   admit(socket: Socket): boolean {
-    const address = this.#addressOf(socket.remoteAddress ?? '');
+    const name = socket.remoteAddress ?? '';
+    const nowMs = this.#clock.monotonicMs();
+    const address = this.#addressOf(name, nowMs);
     const { connectionsMax, connectionsPerAddressMax } = this.#limits;
     if (
       this.#open >= connectionsMax ||
       address.open >= connectionsPerAddressMax ||
-      address.room < 1
+      !this.#mayConnect(name) ||
+      !address.room.take(nowMs)
     ) {
       socket.on('error', () => {});
       socket.destroy();
@@ -51,7 +61,6 @@ export class Admission {
     }
     this.#open++;
     address.open++;
-    address.room--;
     socket.once('close', () => {
       this.#open--;
       address.open--;
@@ -59,25 +68,20 @@ export class Admission {
     return true;
   }
 
-  #addressOf(name: string): Address {
-    const nowMs = this.#clock.monotonicMs();
-    const rate = this.#limits.connectionRateMax;
+  #addressOf(name: string, nowMs: number): Address {
     const found = this.#addresses.get(name);
-    if (found !== undefined) {
-      found.room = Math.min(2 * rate, found.room + ((nowMs - found.atMs) / 1_000) * rate);
-      found.atMs = nowMs;
-      return found;
-    }
+    if (found !== undefined) return found;
     if (this.#addresses.size >= ADDRESSES_KEPT) this.#forget(nowMs);
-    const fresh = { open: 0, room: 2 * rate, atMs: nowMs };
+    const rate = this.#limits.connectionRateMax;
+    const fresh = { open: 0, room: new TokenBucket(2 * rate, rate, nowMs) };
     this.#addresses.set(name, fresh);
     return fresh;
   }
 
   /** Addresses without sockets, whose next ones would find all the room again. */
   #forget(nowMs: number): void {
-    for (const [name, { open, atMs }] of this.#addresses) {
-      if (open === 0 && nowMs - atMs > 2_000) this.#addresses.delete(name);
+    for (const [name, { open, room }] of this.#addresses) {
+      if (open === 0 && room.isFull(nowMs)) this.#addresses.delete(name);
     }
   }
 }

@@ -6,10 +6,11 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
-import type { Clock, Timers } from '../base/clock.ts';
+import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { areTooTiny } from './body.ts';
+import type { ResetCount } from './reset-count.ts';
 import { statusNumber } from './status.ts';
 import { STREAM_NAME } from './stream/hub.ts';
 
@@ -17,7 +18,7 @@ import { STREAM_NAME } from './stream/hub.ts';
 export interface DispatchOptions {
   /** Takes the streams that are not gRPC. */
   readonly handler: RequestListener;
-  readonly clock: Clock;
+  readonly resets: ResetCount;
   readonly timers: Timers;
   /** Paths of calls that may be silent and live for as long as they like, if they are read. */
   readonly longPaths: ReadonlySet<string>;
@@ -55,7 +56,7 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     return false;
   }
   const streams = new StreamCount();
-  const resets = new ResetCount(options.clock);
+  const { resets } = options;
   const dispatch: StreamListener = (stream, headers, flags, rawHeaders) => {
     // A reset must not become an unhandled 'error' event.
     stream.on('error', () => {});
@@ -99,34 +100,6 @@ class StreamCount {
       else this.#byAddress.set(address, left);
     });
     return true;
-  }
-}
-
-/**
- * Ends connections that open streams only to reset them: each costs us more than it costs them. A
- * connection may reset so many at once, and so many a second from then on.
- */
-class ResetCount {
-  readonly #clock: Clock;
-  readonly #counts = new WeakMap<object, { left: number; atMs: number }>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  watch(stream: ServerHttp2Stream): void {
-    const { session } = stream;
-    if (session === undefined) return;
-    // Reset by the client, before the answer was complete.
-    stream.once('aborted', () => {
-      const nowMs = this.#clock.monotonicMs();
-      const count = this.#counts.get(session) ?? { left: LIMITS.streamResetsMax, atMs: nowMs };
-      const refilled = ((nowMs - count.atMs) / 1_000) * LIMITS.streamResetsPerSecond;
-      count.left = Math.min(LIMITS.streamResetsMax, count.left + refilled) - 1;
-      count.atMs = nowMs;
-      this.#counts.set(session, count);
-      if (count.left < 0) session.destroy();
-    });
   }
 }
 

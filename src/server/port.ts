@@ -11,6 +11,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { dispatchHttp2ByContentType } from './h2-dispatch.ts';
+import { ResetCount } from './reset-count.ts';
 import { sniff } from './sniff.ts';
 
 /** Where to listen. */
@@ -81,11 +82,12 @@ const IDLE_CHECK_MS = 50;
 export async function openPort(options: PortOptions): Promise<Port> {
   const { grpc, logger, timers, tls } = options;
   const injector = grpc.createConnectionInjector(ServerCredentials.createInsecure());
-  if (!dispatchHttp2ByContentType(grpc, options)) {
+  const resets = new ResetCount(options.clock);
+  if (!dispatchHttp2ByContentType(grpc, { ...options, resets })) {
     logger.warn('http/2 serves gRPC only: the gRPC library is not the version this was made for');
   }
   const http = tls === undefined ? createPlainServer(options) : createSecureServer(options, tls);
-  const { undecided, all } = takeSockets(http, options, (socket) =>
+  const { undecided, all } = takeSockets(http, options, resets, (socket) =>
     injector.injectConnection(socket),
   );
   const address = await listen(http, options.listen);
@@ -129,10 +131,13 @@ export async function openPort(options: PortOptions): Promise<Port> {
 function takeSockets(
   http: HttpServer | HttpsServer,
   options: PortOptions,
+  resets: ResetCount,
   toHttp2: (socket: Socket) => void,
 ): { readonly undecided: ReadonlySet<Socket>; readonly all: ReadonlySet<Socket> } {
   const { metrics, timers, times } = options;
-  const admission = new Admission(options.admission, options.clock);
+  const admission = new Admission(options.admission, options.clock, (address) =>
+    resets.mayConnect(address),
+  );
   const undecided = new Set<Socket>();
   const all = new Set<Socket>();
   const secure = options.tls !== undefined;

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { connect, constants, type ClientHttp2Session } from 'node:http2';
 import { expect, test } from '@jest/globals';
+import { systemClock } from '../../src/base/clock.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { send, startFixture } from './fixture.ts';
 
@@ -35,3 +36,33 @@ test('a connection that only resets its streams is ended, one that does so at ti
   expect((await send(`${it.url}/ready`, undefined, {}, 'GET')).status).toBe(200);
   await it.server.stop(0);
 });
+
+test('an address that comes back with another connection for its resets has to wait', async () => {
+  let nowMs = 1_000;
+  const clock = { ...systemClock, monotonicMs: () => nowMs };
+  const it = await startFixture({ clock });
+  let connections = 0;
+  while (await resetOnce(it.url)) connections++;
+  // Each was ended when it had used its own share up.
+  expect(connections).toBeGreaterThan(1);
+  expect(connections).toBeLessThanOrEqual(
+    LIMITS.streamResetsPerAddressMax / LIMITS.streamResetsMax,
+  );
+  // What an address gets back with time is enough for a connection.
+  nowMs += (1_000 * LIMITS.streamResetsMax) / LIMITS.streamResetsPerAddressPerSecond;
+  expect((await send(`${it.url}/ready`, undefined, {}, 'GET')).status).toBe(200);
+  expect(await resetOnce(it.url)).toBe(true);
+  await it.server.stop(0);
+});
+
+/** Opens a connection and resets streams until it is ended; false if it was not let in. */
+async function resetOnce(url: string): Promise<boolean> {
+  const session = connect(url);
+  session.on('error', () => {});
+  const closed = once(session, 'close').then(() => false);
+  const isLetIn = await Promise.race([once(session, 'remoteSettings').then(() => true), closed]);
+  if (!isLetIn) return false;
+  await reset(session, 20 * LIMITS.streamResetsMax);
+  await closed;
+  return true;
+}

@@ -1,0 +1,65 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import type { Clock } from '../base/clock.ts';
+import { LIMITS } from '../base/limits.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+/** Addresses beyond which those that have all their room are forgotten. */
+const ADDRESSES_KEPT = 4_096;
+
+/**
+ * Ends connections that open streams only to reset them: each costs us more than it costs them. A
+ * connection may reset so many at once and so many a second from then on, and so may an address: one that
+ * comes back with a new connection whenever the last one was ended gains nothing by it.
+ */
+export class ResetCount {
+  readonly #clock: Clock;
+  readonly #sessions = new WeakMap<object, TokenBucket>();
+  readonly #addresses = new Map<string, TokenBucket>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Counts a reset by the client before the answer was complete. */
+  watch(stream: ServerHttp2Stream): void {
+    const { session } = stream;
+    if (session === undefined) return;
+    stream.once('aborted', () => {
+      const nowMs = this.#clock.monotonicMs();
+      let own = this.#sessions.get(session);
+      if (own === undefined) {
+        own = new TokenBucket(LIMITS.streamResetsMax, LIMITS.streamResetsPerSecond, nowMs);
+        this.#sessions.set(session, own);
+      }
+      const mayOwn = own.take(nowMs);
+      const mayAddress = this.#addressOf(session.socket?.remoteAddress ?? '', nowMs).take(nowMs);
+      if (!mayOwn || !mayAddress) session.destroy();
+    });
+  }
+
+  /** Whether an address may open connections: while it has room for the resets of one. */
+  mayConnect(address: string): boolean {
+    const room = this.#addresses.get(address);
+    return room === undefined || room.left(this.#clock.monotonicMs()) >= LIMITS.streamResetsMax;
+  }
+
+  #addressOf(address: string, nowMs: number): TokenBucket {
+    let room = this.#addresses.get(address);
+    if (room === undefined) {
+      if (this.#addresses.size >= ADDRESSES_KEPT) this.#forget(nowMs);
+      room = new TokenBucket(
+        LIMITS.streamResetsPerAddressMax,
+        LIMITS.streamResetsPerAddressPerSecond,
+        nowMs,
+      );
+      this.#addresses.set(address, room);
+    }
+    return room;
+  }
+
+  #forget(nowMs: number): void {
+    for (const [address, room] of this.#addresses) {
+      if (room.isFull(nowMs)) this.#addresses.delete(address);
+    }
+  }
+}
