@@ -14,6 +14,7 @@
  * siblings, and cloning one would copy the whole buffer behind it (pooled Buffers: 8 KiB and more).
  */
 import { TephraError, type WireError } from '../base/errors.ts';
+import { Slots } from '../base/slots.ts';
 
 /** What rpc needs of a `MessagePort` of node:worker_threads. */
 export interface Port {
@@ -131,23 +132,20 @@ export function connect<T extends Methods<T>>(
   onClose: () => void = () => {},
 ): Connection<T> {
   const given = new Set<string>(gives);
-  const pending = new Map<number, Pending>();
-  let lastId = 0;
+  /** The id of a call is its place: it is given again after its answer, and nothing of it comes later. */
+  const pending = new Slots<Pending>();
   let closed: TephraError | undefined;
 
   const end = (error: TephraError): void => {
     if (closed !== undefined) return;
     closed = error;
     onClose();
-    const calls = [...pending.values()];
-    pending.clear();
-    for (const call of calls) call.reject(error);
+    for (const call of pending.values()) call.reject(error);
   };
   port.on('message', (message) => {
     const answer = message as Answer;
-    const call = pending.get(answer[1]);
+    const call = pending.take(answer[1]);
     if (call === undefined) return;
-    pending.delete(answer[1]);
     if (answer[0] === 'value') call.resolve(answer[2]);
     else call.reject(TephraError.from(answer[2]));
   });
@@ -159,32 +157,31 @@ export function connect<T extends Methods<T>>(
         reject(closed);
         return;
       }
-      const id = ++lastId;
       const { plain, signals, signal } = withoutSignals(args);
-      const request: Request = ['call', id, method, plain, signals];
-      const { message, transfer } = pack(request, given.has(method));
+      const id = pending.add({
+        resolve: (value) => {
+          done();
+          resolve(value);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
+      });
+      const cancel = (): void => {
+        const reason = TephraError.from(signal?.reason).toWire();
+        port.postMessage(['cancel', id, reason] satisfies Request);
+      };
+      const done = (): void => signal?.removeEventListener('abort', cancel);
       try {
+        const request: Request = ['call', id, method, plain, signals];
+        const { message, transfer } = pack(request, given.has(method));
         port.postMessage(message, transfer);
-        const cancel = (): void => {
-          const reason = TephraError.from(signal?.reason).toWire();
-          port.postMessage(['cancel', id, reason] satisfies Request);
-        };
-        const done = (): void => signal?.removeEventListener('abort', cancel);
-        pending.set(id, {
-          resolve: (value) => {
-            done();
-            resolve(value);
-          },
-          reject: (error) => {
-            done();
-            reject(error);
-          },
-        });
         if (signal?.aborted === true) cancel();
         else signal?.addEventListener('abort', cancel);
       } catch (error) {
         // What cannot be cloned is a bug of the caller.
-        reject(TephraError.from(error));
+        pending.take(id)?.reject(TephraError.from(error));
       }
     });
   const methods = new Map<string, (...args: unknown[]) => Promise<unknown>>();

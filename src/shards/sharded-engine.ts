@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
+import { Slots } from '../base/slots.ts';
 import { shardOf } from '../ingest/route.ts';
 import { serviceOf } from '../profile/labels.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
@@ -70,7 +71,7 @@ export class ShardedEngine implements Engine {
   readonly #ownerOf: readonly HostHandle[];
   readonly #options: ShardedEngineOptions;
   readonly #gate: QueryGate;
-  readonly #pushes = new Set<Promise<unknown>>();
+  readonly #pushes = new Slots<Promise<unknown>>();
   #jobs: Promise<void> = Promise.resolve();
   #stopped: Promise<void> | undefined;
   readonly #retention: VolumeRetention;
@@ -122,11 +123,11 @@ export class ShardedEngine implements Engine {
         }
       }),
     );
-    this.#pushes.add(all);
+    const place = this.#pushes.add(all);
     try {
       await all;
     } finally {
-      this.#pushes.delete(all);
+      void this.#pushes.take(place);
     }
     return outcomes;
   }
@@ -147,11 +148,11 @@ export class ShardedEngine implements Engine {
   async takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]> {
     this.#refuseWhenStopping();
     const taken = this.#owner(shard).api.takeStream(shard, bundle);
-    this.#pushes.add(taken);
+    const place = this.#pushes.add(taken);
     try {
       return await taken;
     } finally {
-      this.#pushes.delete(taken);
+      void this.#pushes.take(place);
     }
   }
 
@@ -325,7 +326,11 @@ export class ShardedEngine implements Engine {
   stop(): Promise<void> {
     this.#stopped ??= (async () => {
       const { stopWaitMs } = this.#options.limits;
-      const underWay = Promise.allSettled([...this.#pushes, this.#jobs, this.#gate.idle()]);
+      const underWay = Promise.allSettled([
+        ...this.#pushes.values(),
+        this.#jobs,
+        this.#gate.idle(),
+      ]);
       await this.#within(stopWaitMs, underWay);
       const ended = Promise.all(this.#hosts.map(({ api }) => api.stop()));
       // Nothing that is given up here was acknowledged, or is needed by what was.

@@ -51,7 +51,8 @@ export class StreamHub implements SessionHub {
   readonly partial: PartialBytes = { bytes: 0, bytesMax: LIMITS.streamPartialBytes };
   readonly #deps: HubDeps;
   readonly #sessions = new Map<number, StreamSession>();
-  readonly #bundles = new Map<number, Bundle>();
+  /** By shard. An array, as they come and go with each tick: see base/slots.ts. */
+  readonly #bundles: (Bundle | undefined)[] = [];
   readonly #watched = new Set<Watched>();
   #lastId = 0;
   #draining = false;
@@ -99,11 +100,11 @@ export class StreamHub implements SessionHub {
 
   send(session: StreamSession, message: HeldMessage): void {
     const { shard } = session;
-    let bundle = this.#bundles.get(shard);
+    let bundle = this.#bundles[shard];
     if (bundle === undefined) {
       const fresh: Bundle = { sessions: [], messages: [], bytes: 0 };
       bundle = fresh;
-      this.#bundles.set(shard, fresh);
+      this.#bundles[shard] = fresh;
       void this.#deps.timers.yield().then(() => this.#flush(shard, fresh));
     }
     bundle.sessions.push(session);
@@ -137,8 +138,8 @@ export class StreamHub implements SessionHub {
   }
 
   #flush(shard: number, bundle: Bundle): void {
-    if (this.#bundles.get(shard) !== bundle) return;
-    this.#bundles.delete(shard);
+    if (this.#bundles[shard] !== bundle) return;
+    this.#bundles[shard] = undefined;
     this.#deliver(shard, bundle).catch((thrown: unknown) => {
       this.#deps.logger.error('a bundle of streams was lost', { detail: String(thrown) });
     });
