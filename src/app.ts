@@ -172,6 +172,7 @@ function openEngine(
       bodyBytesMax: config.maxBody,
       inFlightBytes: config.maxInFlight,
       pageCacheBytes: config.pageCache,
+      queryTimeoutMs: config.queryTimeout,
     },
     logger: {
       info: (fields, message) => logger.info(message, { ...fields }),
@@ -206,6 +207,18 @@ async function openServer(
       connectionsPerAddressMax: config.maxConnectionsPerAddress,
       connectionRateMax: config.maxConnectionRate,
     },
+    bounds: {
+      headerBytesMax: config.maxHeader,
+      streamsMax: config.maxStreams,
+      streamsPerAddressMax: config.maxStreamsPerAddress,
+      streamsPerConnectionMax: config.maxStreamsPerConnection,
+    },
+    times: {
+      headersTimeoutMs: config.headersTimeout,
+      requestTimeoutMs: config.requestTimeout,
+      socketIdleTimeoutMs: config.idleTimeout,
+    },
+    queryTimeoutMs: config.queryTimeout,
     listen: config.listen,
     clock,
     timers,

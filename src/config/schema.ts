@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LIMITS } from '../base/limits.ts';
-import { DAY_MS, HOUR_MS, SECOND_MS } from '../base/time.ts';
+import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../base/time.ts';
 import {
   byteSize,
   choice,
@@ -11,6 +11,7 @@ import {
   listenAddress,
   origins,
   path,
+  timeLimit,
   truth,
   urlPrefix,
   wholeNumber,
@@ -124,6 +125,41 @@ export const configSchema = z.strictObject({
   maxConnectionRate: setting(count(), String(LIMITS.connectionRateMax), {
     value: 'COUNT',
     description: 'New sockets of one address in a second, with twice as many at the first',
+  }),
+  maxHeader: setting(byteSize(1024, MIB), formatBytes(LIMITS.headerBytesMax), {
+    value: 'SIZE',
+    description: 'Largest headers of a request, names and values together',
+  }),
+  maxStreams: setting(count(), String(LIMITS.streamsMax), {
+    value: 'COUNT',
+    description:
+      'HTTP/2 streams that are open at once, streams of samples among them; more are refused, retryably. An idle one costs about 10 KiB',
+  }),
+  maxStreamsPerAddress: setting(count(), String(LIMITS.streamsPerAddressMax), {
+    value: 'COUNT',
+    description: 'Of these, those of one address. A proxy in front of many agents is one address',
+  }),
+  maxStreamsPerConnection: setting(wholeNumber(1, 65_536), String(LIMITS.streamsPerConnectionMax), {
+    value: 'COUNT',
+    description: 'Of these, those of one connection, as HTTP/2 tells each client',
+  }),
+  headersTimeout: setting(timeLimit(100, 10 * MINUTE_MS), formatDuration(LIMITS.headersTimeoutMs), {
+    value: 'DURATION',
+    description: 'How long an HTTP/1.1 request may take to send its headers',
+  }),
+  requestTimeout: setting(timeLimit(100, HOUR_MS), formatDuration(LIMITS.requestTimeoutMs), {
+    value: 'DURATION',
+    description: 'How long a request may take to arrive whole',
+  }),
+  queryTimeout: setting(timeLimit(100, HOUR_MS), formatDuration(LIMITS.queryTimeoutMs), {
+    value: 'DURATION',
+    description:
+      'How long a query may wait and run; a deadline that its client sets ends it earlier',
+  }),
+  idleTimeout: setting(timeLimit(SECOND_MS, DAY_MS), formatDuration(LIMITS.socketIdleTimeoutMs), {
+    value: 'DURATION',
+    description:
+      'How long nothing may move over an HTTP/1.1 connection with a request; keep it above `queryTimeout`',
   }),
   pageCache: setting(byteSize(0, 64 * 1024 * MIB), formatBytes(LIMITS.pageCacheBytes), {
     value: 'SIZE',

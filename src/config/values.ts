@@ -53,6 +53,15 @@ export function duration(minMs: number): z.ZodType<number, unknown> {
   );
 }
 
+/** A duration in milliseconds from `minMs` to `maxMs`: what a timer waits for. */
+export function timeLimit(minMs: number, maxMs: number): z.ZodType<number, unknown> {
+  const range = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+  return parsed(`a duration ${range}, for example 90s`, (raw) => {
+    const ms = withUnit(raw, DURATION_UNITS);
+    return ms !== undefined && ms >= minMs && ms <= maxMs ? ms : undefined;
+  });
+}
+
 /** A size in bytes from `min` to `max`. */
 export function byteSize(min: number, max: number): z.ZodType<number, unknown> {
   return parsed(

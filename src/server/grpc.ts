@@ -18,6 +18,7 @@ import { tooLarge } from './body.ts';
 import { boundCalls } from './grpc-bounds.ts';
 import { patchGrpc } from './grpc-patch.ts';
 import { LargeMessage } from './large-message.ts';
+import type { RequestBounds } from './request-bounds.ts';
 import { addReflection } from './reflection.ts';
 import { replyBytes, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type RpcMethod, type RpcStream } from './rpc/method.ts';
@@ -36,6 +37,7 @@ export interface GrpcDeps extends RunDeps {
   readonly timers: Timers;
   readonly bodyBytesMax: number;
   readonly requestTimeoutMs: number;
+  readonly bounds: RequestBounds;
   /** What serves calls with streams in both directions, by name. */
   readonly duplex: Readonly<Record<string, (call: StreamCall) => void>>;
   readonly streams: StreamBounds;
@@ -48,11 +50,11 @@ export interface GrpcDeps extends RunDeps {
  */
 export function createGrpcServer(deps: GrpcDeps): Server {
   const server = new Server({
-    'grpc.max_concurrent_streams': LIMITS.streamsPerConnectionMax,
+    'grpc.max_concurrent_streams': deps.bounds.streamsPerConnectionMax,
     // Twice ours: the library would answer RESOURCE_EXHAUSTED where clients expect our codes.
     'grpc.max_receive_message_length': 2 * deps.bodyBytesMax,
     'grpc.max_send_message_length': -1,
-    'grpc.max_metadata_size': LIMITS.headerBytesMax,
+    'grpc.max_metadata_size': deps.bounds.headerBytesMax,
     'grpc.keepalive_time_ms': LIMITS.pingIntervalMs,
     'grpc.keepalive_timeout_ms': LIMITS.pingTimeoutMs,
     'grpc.max_connection_idle_ms': LIMITS.connectionIdleMs,

@@ -7,9 +7,10 @@ import {
 } from 'node:http2';
 import type { Server } from '@grpc/grpc-js';
 import type { Timers } from '../base/clock.ts';
-import { TephraError } from '../base/errors.ts';
+import type { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { areTooTiny } from './body.ts';
+import { headerExcess, type RequestBounds } from './request-bounds.ts';
 import type { ResetCount } from './reset-count.ts';
 import { statusNumber } from './status.ts';
 import { STREAM_NAME } from './stream/hub.ts';
@@ -19,6 +20,7 @@ export interface DispatchOptions {
   /** Takes the streams that are not gRPC. */
   readonly handler: RequestListener;
   readonly resets: ResetCount;
+  readonly bounds: RequestBounds;
   readonly timers: Timers;
   /** Paths of calls that may be silent and live for as long as they like, if they are read. */
   readonly longPaths: ReadonlySet<string>;
@@ -55,7 +57,7 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     for (const listener of toGrpc) server.on('stream', listener as never);
     return false;
   }
-  const streams = new StreamCount();
+  const streams = new StreamCount(options.bounds);
   const { resets } = options;
   const dispatch: StreamListener = (stream, headers, flags, rawHeaders) => {
     // A reset must not become an unhandled 'error' event.
@@ -68,7 +70,7 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
     }
     boundTime(stream, options.timers, options.longPaths.has(headers[':path'] ?? ''));
     const isForGrpc = isGrpc(headers['content-type']);
-    const excess = isForGrpc ? headerExcess(rawHeaders) : undefined;
+    const excess = isForGrpc ? headerExcess(rawHeaders, options.bounds.headerBytesMax) : undefined;
     if (excess !== undefined) {
       refuseGrpc(stream, excess);
       return;
@@ -84,13 +86,19 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
 
 /** Counts open streams: an idle one costs memory that no other limit sees. */
 class StreamCount {
+  readonly #bounds: RequestBounds;
   readonly #byAddress = new Map<string, number>();
   #open = 0;
+
+  constructor(bounds: RequestBounds) {
+    this.#bounds = bounds;
+  }
 
   admit(stream: ServerHttp2Stream): boolean {
     const address = stream.session?.socket?.remoteAddress ?? '';
     const own = this.#byAddress.get(address) ?? 0;
-    if (this.#open >= LIMITS.streamsMax || own >= LIMITS.streamsPerAddressMax) return false;
+    const { streamsMax, streamsPerAddressMax } = this.#bounds;
+    if (this.#open >= streamsMax || own >= streamsPerAddressMax) return false;
     this.#open++;
     this.#byAddress.set(address, own + 1);
     stream.once('close', () => {
@@ -101,17 +109,6 @@ class StreamCount {
     });
     return true;
   }
-}
-
-/** Why the headers are too many or too large, undefined if they are not. */
-export function headerExcess(rawHeaders: readonly string[]): TephraError | undefined {
-  if (rawHeaders.length > 2 * LIMITS.headersMax) {
-    return new TephraError('header_too_large', `more than ${LIMITS.headersMax} headers`);
-  }
-  const bytes = rawHeaders.reduce((sum, text) => sum + text.length, 0);
-  if (bytes <= LIMITS.headerBytesMax) return undefined;
-  const found = `${bytes} bytes of headers, ${LIMITS.headerBytesMax} are allowed`;
-  return new TephraError('header_too_large', found);
 }
 
 /**

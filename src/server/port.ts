@@ -11,6 +11,7 @@ import type { Logger } from '../base/logger.ts';
 import type { Metrics } from '../base/metrics.ts';
 import { Admission, type AdmissionLimits } from './admission.ts';
 import { dispatchHttp2ByContentType } from './h2-dispatch.ts';
+import type { RequestBounds } from './request-bounds.ts';
 import { ResetCount } from './reset-count.ts';
 import { sniff } from './sniff.ts';
 
@@ -57,6 +58,7 @@ export interface PortOptions {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly times: PortTimes;
+  readonly bounds: RequestBounds;
   readonly admission: AdmissionLimits;
 }
 
@@ -203,11 +205,14 @@ function takeListener(http: HttpServer, event: 'connection' | 'secureConnection'
   return listener;
 }
 
-function serverOptions(times: PortTimes): Parameters<typeof createServer>[0] & object {
+function serverOptions({
+  bounds,
+  times,
+}: PortOptions): Parameters<typeof createServer>[0] & object {
   return {
     noDelay: true,
     // The handler refuses headers and URLs over our limits by name; the parser only at twice that.
-    maxHeaderSize: 2 * LIMITS.headerBytesMax,
+    maxHeaderSize: 2 * bounds.headerBytesMax,
     headersTimeout: times.headersTimeoutMs,
     requestTimeout: times.requestTimeoutMs,
     keepAliveTimeout: times.keepAliveTimeoutMs,
@@ -216,12 +221,12 @@ function serverOptions(times: PortTimes): Parameters<typeof createServer>[0] & o
 }
 
 function createPlainServer(options: PortOptions): HttpServer {
-  return limited(createServer(serverOptions(options.times), options.handler), options.times);
+  return limited(createServer(serverOptions(options), options.handler), options.times);
 }
 
 function createSecureServer(options: PortOptions, tls: TlsIdentity): HttpsServer {
   const secure = {
-    ...serverOptions(options.times),
+    ...serverOptions(options),
     ...tls,
     // This order: clients that offer both and speak Connect want HTTP/1.1; gRPC's offer h2 alone.
     ALPNProtocols: ['http/1.1', 'h2'],

@@ -15,7 +15,6 @@ import { Credits } from './credits.ts';
 import { startGovernor, type Pressure } from './governor.ts';
 import { createGrpcServer } from './grpc.ts';
 import { patchGrpc } from './grpc-patch.ts';
-import { headerExcess } from './h2-dispatch.ts';
 import { healthRoutes, type Troubles } from './health.ts';
 import { ingestRoute } from './ingest-route.ts';
 import { OpenCalls } from './open-calls.ts';
@@ -27,6 +26,7 @@ import { serveRoute, type Routes } from './routes.ts';
 import { Readiness } from './rpc/health.ts';
 import { isStream } from './rpc/method.ts';
 import { rpcMethods } from './rpc/methods.ts';
+import { headerExcess, urlExcess, type RequestBounds } from './request-bounds.ts';
 import { sendError } from './send-error.ts';
 import { STREAM_NAME, StreamHub } from './stream/hub.ts';
 import type { StreamCall } from './stream/session.ts';
@@ -57,6 +57,10 @@ export interface ServerOptions {
   readonly answerBytesMax?: number | undefined;
   /** Times that differ from LIMITS. */
   readonly times?: Partial<PortTimes> | undefined;
+  /** Sizes and counts that differ from LIMITS. */
+  readonly bounds?: Partial<RequestBounds> | undefined;
+  /** How long a query waits for others of its address; LIMITS.queryTimeoutMs unless given. */
+  readonly queryTimeoutMs?: number | undefined;
   /** How far the engine and the disk are behind; unless given, they never are. */
   readonly pressure?: (() => Pressure) | undefined;
   /** Limits of connections that differ from LIMITS. */
@@ -99,6 +103,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const bodyBytesMax = options.bodyBytesMax ?? LIMITS.bodyBytesMax;
   const waitMs = options.inFlightWaitMs ?? LIMITS.inFlightWaitMs;
   const times: PortTimes = { ...LIMITS, ...options.times };
+  const bounds: RequestBounds = { ...LIMITS, ...options.bounds };
   const inFlightBytes = options.inFlightBytesMax ?? LIMITS.inFlightBytes;
   const inFlight = new Credits({
     limitBytes: inFlightBytes,
@@ -120,7 +125,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     bytesMax: LIMITS.answerBytesPerAddressMax,
     callsMax: LIMITS.queriesPerAddressMax,
     runningMax: LIMITS.queriesPerAddressAtOnce,
-    waitMs: LIMITS.queryTimeoutMs,
+    waitMs: options.queryTimeoutMs ?? LIMITS.queryTimeoutMs,
     timers,
     unsizedBytes: LIMITS.unsizedAnswerBytes,
   });
@@ -153,6 +158,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     credits,
     answers,
     bodyBytesMax,
+    bounds,
     methods,
     requestTimeoutMs: times.requestTimeoutMs,
   };
@@ -184,6 +190,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     logger,
     metrics,
     times,
+    bounds,
     admission: { ...LIMITS, ...options.admission },
   });
   const endGovernor = startGovernor({
@@ -210,16 +217,17 @@ const NO_PRESSURE: Pressure = { unabsorbedBytes: 0, writeP99Ms: 0 };
 function httpHandler(
   options: ServerOptions,
   routes: Routes,
-  deps: ConnectDeps,
+  deps: ConnectDeps & { readonly bounds: RequestBounds },
 ): (request: IncomingMessage, response: ServerResponse) => void {
   const connect = createConnectHandler(deps);
   const services = new Set(deps.methods.map((method) => method.desc.parent.typeName));
   const prefix = options.pathPrefix ?? '';
+  const { headerBytesMax } = deps.bounds;
   return (request, response) => {
     // A reset by the client must not become an unhandled 'error' event.
     request.on('error', () => {});
     response.on('error', () => {});
-    const excess = headerExcess(request.rawHeaders) ?? urlExcess(request.url);
+    const excess = headerExcess(request.rawHeaders, headerBytesMax) ?? urlExcess(request.url);
     if (excess !== undefined) {
       sendError(request, response, excess, excess.row.http);
       return;
@@ -239,13 +247,6 @@ function httpHandler(
       response.destroy();
     });
   };
-}
-
-function urlExcess(url: string | undefined): TephraError | undefined {
-  const bytes = url?.length ?? 0;
-  return bytes > LIMITS.urlBytesMax
-    ? new TephraError('url_too_long', `${bytes} bytes, ${LIMITS.urlBytesMax} are allowed`)
-    : undefined;
 }
 
 /** The URL without the prefix, undefined if it does not begin with it. */

@@ -1,0 +1,132 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect as connectHttp2, constants, type ClientHttp2Session } from 'node:http2';
+import { connect as connectSocket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { startApp, type App } from '../../src/app.ts';
+import { systemClock, systemTimers, type Timers } from '../../src/base/clock.ts';
+import { systemFileSystem } from '../../src/base/file-system.ts';
+import { silentLogger } from '../../src/base/logger.ts';
+import { createMetrics } from '../../src/base/metrics.ts';
+import { systemRandom } from '../../src/base/random.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { JSON_TYPE, send } from './fixture.ts';
+
+let folder: string;
+let app: App;
+let url: string;
+/** What timers were asked to wait for, in ms. */
+const waited = new Set<number>();
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'tephra-limit-settings-'));
+  const timers: Timers = {
+    ...systemTimers,
+    after(delayMs, callback) {
+      waited.add(delayMs);
+      return systemTimers.after(delayMs, callback);
+    },
+  };
+  const config = loadConfig({
+    flags: {
+      listen: '127.0.0.1:0',
+      dataDir: folder,
+      workers: '0',
+      maxHeader: '2KiB',
+      maxStreams: '5',
+      maxStreamsPerAddress: '3',
+      maxStreamsPerConnection: '2',
+      headersTimeout: '300ms',
+      requestTimeout: '5s',
+      queryTimeout: '12345ms',
+      idleTimeout: '1s',
+    },
+    environment: {},
+  });
+  app = await startApp(config, {
+    clock: systemClock,
+    timers,
+    random: systemRandom,
+    fs: systemFileSystem,
+    logger: silentLogger,
+    metrics: createMetrics(),
+    cores: 1,
+    memoryBytes: 2 ** 33,
+  });
+  url = `http://127.0.0.1:${app.address.port}`;
+});
+afterAll(async () => {
+  await app.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** All that the server says to this text, until it closes the connection. */
+async function answerTo(text: string): Promise<string> {
+  const socket = connectSocket(app.address.port, '127.0.0.1');
+  socket.on('error', () => {});
+  let answer = '';
+  socket.on('data', (chunk: Buffer) => (answer += chunk.toString('latin1')));
+  socket.write(text);
+  await once(socket, 'close');
+  return answer;
+}
+
+test('headers larger than maxHeader are refused, over HTTP/1.1 and HTTP/2', async () => {
+  const header = { 'x-large': 'x'.repeat(3_000) };
+  expect((await send(`${url}/ready`, undefined, header, 'GET')).status).toBe(431);
+  const session = connectHttp2(url);
+  const stream = session.request({ ':path': '/ready', ...header });
+  const [headers] = (await once(stream, 'response')) as [Record<string, unknown>];
+  expect(headers[':status']).toBe(431);
+  session.destroy();
+});
+
+test('an address and a connection have as many open streams as the settings say', async () => {
+  const sessions: ClientHttp2Session[] = [];
+  const open = async (): Promise<ClientHttp2Session> => {
+    const session = connectHttp2(url);
+    session.on('error', () => {});
+    sessions.push(session);
+    const [settings] = (await once(session, 'remoteSettings')) as [
+      { maxConcurrentStreams: number },
+    ];
+    expect(settings.maxConcurrentStreams).toBe(2);
+    return session;
+  };
+  const streamOf = (session: ClientHttp2Session): ReturnType<ClientHttp2Session['request']> => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/push.v1.PusherService/Push',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.on('error', () => {});
+    stream.write(Buffer.from([0]));
+    return stream;
+  };
+  const first = await open();
+  for (const session of [first, first, await open()]) streamOf(session);
+  const fourth = streamOf(await open());
+  await new Promise((resolve) => fourth.once('close', resolve));
+  expect(fourth.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
+  for (const session of sessions) session.destroy();
+});
+
+test('slow headers end at headersTimeout', async () => {
+  expect(await answerTo('GET /ready HTTP/1.1\r\nHost: x\r\nX: ')).toContain(' 408 ');
+});
+
+test('a connection over which nothing moves ends at idleTimeout, before its body is late', async () => {
+  const head = 'POST /ingest?name=x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n';
+  const answer = await answerTo(head);
+  expect(answer).not.toContain(' 200 ');
+});
+
+test('times of requests and queries are those of the settings', async () => {
+  await send(`${url}/ingest?name=shop.cpu`, 'main;work 3\n');
+  await send(`${url}/querier.v1.QuerierService/ProfileTypes`, '{}', JSON_TYPE);
+  expect(waited).toContain(5_000);
+  expect(waited).toContain(12_345);
+});
