@@ -7,6 +7,7 @@ import { holdAnswer, type AnswerDeps, type HeldAnswer } from './answer.ts';
 import { MISSING_METHODS } from './missing-services.ts';
 import { observed, unlessAborted, type RunDeps } from './rpc/run.ts';
 import { sendError, sendRpcError } from './send-error.ts';
+import { STREAM_NAME } from './stream/hub.ts';
 
 const gzipAsync = promisify(gzip);
 
@@ -47,7 +48,7 @@ export async function serveRoute(
   const [path = '', search = ''] = (request.url ?? '').split(/\?(.*)/s, 2);
   const route = routes.get(path);
   if (route === undefined) {
-    const { status, error } = unknownPath(path, services);
+    const { status, error } = unknownPath(path, services, request.httpVersionMajor);
     sendRpcError(request, response, error, status);
     return;
   }
@@ -134,11 +135,19 @@ function drained(response: ServerResponse): Promise<void> {
   });
 }
 
-/** A method missing in a service that is here is 501; a service that is not here is 404. */
+/**
+ * A method missing in a service that is here is 501; a service that is not here is 404. What needs both
+ * directions at once is 505 over HTTP/1.1, which has no such thing.
+ */
 function unknownPath(
   path: string,
   services: ReadonlySet<string>,
+  httpVersion: number,
 ): { status: number; error: TephraError } {
+  if (path === `/${STREAM_NAME}`) {
+    const error = new TephraError('unimplemented', 'streams are spoken by gRPC over HTTP/2 only');
+    return { status: httpVersion < 2 ? 505 : error.row.http, error };
+  }
   const [, service, rpc] = /^\/([\w.]+)\/(\w+)$/.exec(path) ?? [];
   if (service !== undefined && (services.has(service) || MISSING_METHODS.has(path))) {
     return { status: 501, error: new TephraError('unimplemented', `no method ${service}/${rpc}`) };

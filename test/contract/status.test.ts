@@ -15,6 +15,7 @@ import { cpuProfile, startRealServer, type RealServer } from './port.ts';
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
 const PUSH = '/push.v1.PusherService/Push';
 const Q = '/querier.v1.QuerierService';
+const STREAM = '/tephra.v1.IngestService/Stream';
 const GRPC_WEB = { 'content-type': 'application/grpc-web+proto' };
 const LIMIT = 100_000;
 
@@ -65,6 +66,14 @@ describe('the status matrix', () => {
     ['malformed JSON', 'POST', `${Q}/ProfileTypes`, '{"start":', JSON_TYPE, 400],
     ['undecodable protobuf', 'POST', `${Q}/ProfileTypes`, Uint8Array.of(0xff), PROTO, 400],
     ['a method that is not built', 'POST', `${Q}/Nope`, '{}', JSON_TYPE, 501],
+    [
+      'a stream over HTTP/1.1',
+      'POST',
+      STREAM,
+      '',
+      { 'content-type': 'application/connect+proto' },
+      505,
+    ],
     [
       'a service that is not served',
       'POST',
