@@ -4,14 +4,16 @@ import { TephraError } from '../base/errors.ts';
 import { createPause } from '../base/slice.ts';
 import { DAY_MS, floorTo, HOUR_MS } from '../base/time.ts';
 import { markerKey, rawVolume } from '../storage/keys.ts';
-import type { ShardState } from '../storage/shard/shard-state.ts';
-import type { Acceptor, AcceptRules } from './accept.ts';
+import { CanonicalDictionaries } from '../storage/shard/canonical.ts';
+import type { ShardState, WriterScope } from '../storage/shard/shard-state.ts';
+import type { Accepted, Acceptor, AcceptRules, Draft } from './accept.ts';
 import { DuplicateMemory } from './duplicate-memory.ts';
 import type { Reservation } from './duplicate-memory.ts';
 import { identityOf } from './identity.ts';
-import { findMarkers } from './markers.ts';
+import type { MarkerLookup } from './markers.ts';
 import type { PushItem, PushOutcome } from './push.ts';
 import { liveScope, openScope } from './scopes.ts';
+import type { ScopeName } from './scopes.ts';
 import { ShardWriter, WriteDoubtError } from './shard-writer.ts';
 import type { FlushRules } from './shard-writer.ts';
 
@@ -55,10 +57,13 @@ export class ShardIngest {
   readonly #memory: DuplicateMemory;
   readonly #writer: ShardWriter;
   readonly #acceptor: Acceptor;
+  readonly #markers: MarkerLookup;
 
   constructor(options: {
     state: ShardState;
     acceptor: Acceptor;
+    /** One for all shards of a thread. */
+    markers: MarkerLookup;
     clock: Clock;
     timers: Timers;
     rules: IngestRules;
@@ -66,6 +71,7 @@ export class ShardIngest {
   }) {
     this.#state = options.state;
     this.#acceptor = options.acceptor;
+    this.#markers = options.markers;
     this.#clock = options.clock;
     this.#timers = options.timers;
     this.#rules = options.rules;
@@ -156,12 +162,21 @@ export class ShardIngest {
     const accepted = this.#acceptor.accept(item);
     const { startMs } = accepted;
     const volume = rawVolume(item.arrivalMs);
+    const scopeName = {
+      tenant: item.tenant,
+      service: accepted.service,
+      dayMs: floorTo(startMs, DAY_MS),
+      rawVolume: volume,
+    };
+    // Before anything awaits: another push that is decoded meanwhile would cost decoding this one again.
+    let resolved = this.#resolve(item, accepted, identity, scopeName);
     let marker: string | undefined;
     if (accepted.hasIdentity) {
       const hourMs = accepted.clientTimeMs === undefined ? 0 : floorTo(startMs, HOUR_MS);
-      marker = markerKey(volume, hourMs, hex(identity));
-      // No await for a fresh push: another one decoded meanwhile would cost decoding this one again.
-      if (!this.#isCovered(accepted.clientTimeMs) && (await this.#storedBefore(hourMs, identity))) {
+      const name = hex(identity);
+      marker = markerKey(volume, hourMs, name);
+      const isKnownNew = this.#isCovered(accepted.clientTimeMs);
+      if (!isKnownNew && (await this.#markers.isStored(hourMs, name))) {
         reservation.settle(true);
         this.counters.pushesDuplicate++;
         return { outcome: 'duplicate' };
@@ -171,21 +186,16 @@ export class ShardIngest {
       // Equal bytes without id and time are different pushes: nobody may wait for this one.
       reservation.settle(false);
     }
-    const scopeName = {
-      tenant: item.tenant,
-      service: accepted.service,
-      dayMs: floorTo(startMs, DAY_MS),
-      rawVolume: volume,
-    };
-    let scope = this.#state.gate === undefined ? liveScope(this.#state, scopeName) : undefined;
-    while (scope === undefined) {
+    // An await may have ended the epoch, and with it the meaning of ids: ask again, synchronously.
+    while (resolved === undefined || !this.#isLive(resolved.scope)) {
       if (this.#state.gate !== undefined) await this.#state.gate;
-      else await openScope(this.#state, scopeName);
-      // Between an await and here the world may have changed: ask again, synchronously.
-      if (this.#state.gate === undefined) scope = liveScope(this.#state, scopeName);
+      else if (liveScope(this.#state, scopeName) === undefined) {
+        await openScope(this.#state, scopeName);
+      } else resolved = this.#resolve(item, accepted, identity, scopeName);
     }
-    // From here to `add` nothing awaits: rows and the fragment that carries them stay in step.
-    const draft = this.#acceptor.assemble(item, accepted, scope.dictionary, identity);
+    // From here to `add` nothing awaits: a scope that is live has all rows of this push, in a fragment
+    // before this one or in its own.
+    const { scope, draft } = resolved;
     this.counters.samplesDropped += draft.samplesDropped;
     this.counters.labelSetsFolded += draft.labelSetsFolded;
     if (draft.pushes.length === 0) {
@@ -214,9 +224,30 @@ export class ShardIngest {
     return clientTimeMs !== undefined && clientTimeMs > reach;
   }
 
-  /** Whether a marker says that the push was stored. */
-  async #storedBefore(hourMs: number, identity: Uint8Array): Promise<boolean> {
-    const found = await findMarkers(this.#state.store, hourMs, [hex(identity)]);
-    return found[0] === true;
+  /** Resolves an accepted push against its live scope; undefined while there is none. */
+  #resolve(
+    item: PushItem,
+    accepted: Accepted,
+    identity: Uint8Array,
+    name: ScopeName,
+  ): Resolved | undefined {
+    const scope = this.#state.gate === undefined ? liveScope(this.#state, name) : undefined;
+    if (scope === undefined) return undefined;
+    return {
+      scope,
+      draft: this.#acceptor.assemble(item, accepted, scope.dictionary, identity),
+    };
   }
+
+  /** Whether what was resolved against `scope` may be written now. */
+  #isLive(scope: WriterScope): boolean {
+    const key = CanonicalDictionaries.key(scope.dayMs, scope.tenant, scope.service);
+    return this.#state.gate === undefined && this.#state.scopes.get(key) === scope;
+  }
+}
+
+/** A push as ids of a scope; they mean something as long as the scope is the live one. */
+interface Resolved {
+  readonly scope: WriterScope;
+  readonly draft: Draft;
 }

@@ -3,6 +3,7 @@ import { createPause, type Pause } from '../base/slice.ts';
 import { inSlices } from '../base/steps.ts';
 import { HOUR_MS } from '../base/time.ts';
 import { Acceptor } from '../ingest/accept.ts';
+import { MarkerLookup } from '../ingest/markers.ts';
 import type { PushItem, PushOutcome } from '../ingest/push.ts';
 import { ShardIngest } from '../ingest/shard-ingest.ts';
 import { StreamBudget } from '../ingest/stream/budget.ts';
@@ -126,6 +127,7 @@ export class ShardHost implements ShardHostApi {
       pastMs: limits.minutesRetentionMs,
       futureMs: limits.futureMs,
     });
+    const markers = new MarkerLookup(store);
     const perShard = Math.max(1, this.#options.shards.length);
     const readers = createStreamReaders();
     const budget = new StreamBudget(limits.streamStateBytes);
@@ -138,6 +140,7 @@ export class ShardHost implements ShardHostApi {
       const ingest = new ShardIngest({
         state,
         acceptor,
+        markers,
         clock,
         timers,
         openedMs: nowMs,

@@ -27,7 +27,7 @@ export const MUTATIONS = [
   {
     name: 'identity forgotten at absorb: a resend is known by memory alone',
     file: 'src/ingest/shard-ingest.ts',
-    find: 'marker = markerKey(volume, hourMs, hex(identity));',
+    find: 'marker = markerKey(volume, hourMs, name);',
     replace: 'marker = undefined;',
   },
   {
