@@ -21,6 +21,7 @@ import { holdAnswer, type HeldAnswer } from './answer.ts';
 import { discardBody, readBody, type BodyRules } from './body.ts';
 import type { Hold } from './credits.ts';
 import { largeAnswer, withLarge, type LargeAnswer } from './large-answer.ts';
+import { isPlainCall, servePlainCall } from './plain-call.ts';
 import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type Reply, type RpcMethod } from './rpc/method.ts';
 import { callContext, observed, runMethod, runStream, type RunDeps } from './rpc/run.ts';
@@ -33,7 +34,7 @@ import {
   type RpcFormat,
 } from './rpc-body.ts';
 import { sendRpcError } from './send-error.ts';
-import { connectHttpStatus, toConnectError } from './status.ts';
+import { edgeHttpStatus, toConnectError } from './status.ts';
 
 /** What Connect needs to serve. */
 export interface ConnectDeps extends RunDeps, BodyRules {
@@ -56,7 +57,7 @@ interface Answering {
   large?: LargeAnswer;
 }
 
-/** Whether this method's body over the limit is 413: the client's fault, and for ever. */
+/** What nearly all requests are. Its body over the limit is 413: the client's fault, and for ever. */
 const PUSH = 'push.v1.PusherService/Push';
 
 type UniversalHandler = ConnectRouter['handlers'][number];
@@ -97,7 +98,12 @@ export function createConnectHandler(deps: ConnectDeps): ConnectHandler {
   return (request, response) => {
     const found = byPath.get(request.url?.split('?', 1)[0] ?? '');
     if (found === undefined) return false;
-    serve(request, response, found.method, found.handler, deps).catch((thrown: unknown) => {
+    const { method, handler } = found;
+    const served =
+      method.name === PUSH && !isStream(method) && isPlainCall(request)
+        ? servePlainCall(request, response, method, deps)
+        : serve(request, response, method, handler, deps);
+    served.catch((thrown: unknown) => {
       // The client is gone, or nothing more can be written to it.
       deps.logger.debug('a connect answer was not delivered', { detail: String(thrown) });
       response.destroy();
@@ -168,7 +174,7 @@ async function serve(
   } catch (thrown) {
     const error = TephraError.from(thrown);
     await observed(method.name, deps, () => Promise.reject(error)).catch(() => {});
-    sendRpcError(request, response, error, httpStatus(error));
+    sendRpcError(request, response, error, edgeHttpStatus(error));
     return;
   }
   const { body } = result;
@@ -278,13 +284,6 @@ function forMethod(error: TephraError, method: AnyRpc): TephraError {
   return error.reason === 'body_size_limit' && method.name !== PUSH
     ? new TephraError('query_limit', error.detail)
     : error;
-}
-
-/** Where clients and proxies tell statuses of HTTP apart, ours is more exact than the code's. */
-function httpStatus(error: TephraError): number {
-  return error.reason === 'body_size_limit' || error.reason === 'request_timeout'
-    ? error.row.http
-    : connectHttpStatus(error);
 }
 
 function withHints(

@@ -34,6 +34,16 @@ export function connectHttpStatus(error: TephraError): number {
   return CODES[error.row.status].http;
 }
 
+/**
+ * HTTP status of what the edge refuses before any method runs: where clients and proxies tell statuses of
+ * HTTP apart, ours is more exact than the code's.
+ */
+export function edgeHttpStatus(error: TephraError): number {
+  return error.reason === 'body_size_limit' || error.reason === 'request_timeout'
+    ? error.row.http
+    : connectHttpStatus(error);
+}
+
 /** What a client may read: a bug is in the log, not in the answer. */
 export function publicMessage(error: TephraError): string {
   const text =

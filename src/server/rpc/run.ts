@@ -31,11 +31,27 @@ export function callContext(
   accept: string | null | undefined,
   signal: AbortSignal,
 ): RunningCall {
+  return { ...factsOf(clock, accept), ...withTephraReason(signal) };
+}
+
+/** The same for a call of which only the edge knows: nothing but `end` fires its signal. */
+export function edgeContext(clock: Clock, accept: string | undefined): RunningCall {
+  const controller = new AbortController();
+  return {
+    ...factsOf(clock, accept),
+    signal: controller.signal,
+    end: (error) => controller.abort(error),
+  };
+}
+
+function factsOf(
+  clock: Clock,
+  accept: string | null | undefined,
+): Pick<CallContext, 'tenant' | 'arrivalMs' | 'utf8LabelNames'> {
   return {
     tenant: ANONYMOUS,
     arrivalMs: clock.nowMs(),
     utf8LabelNames: /;\s*allow-utf8-labelnames\s*=\s*true/i.test(accept ?? ''),
-    ...withTephraReason(signal),
   };
 }
 
