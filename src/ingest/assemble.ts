@@ -3,6 +3,7 @@ import { type Label, type LabelSet, sortLabels } from '../profile/labels.ts';
 import type { ProfileColumns } from '../profile/columns.ts';
 import type { ProfileType } from '../profile/profile-type.ts';
 import type { LabelGroup, LabelSplit } from '../profile/sample-labels.ts';
+import { seriesColumn } from '../storage/column/entries.ts';
 import { buildGroups } from '../storage/column/from-values.ts';
 import type { ValueColumn } from '../storage/column/from-values.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
@@ -68,7 +69,7 @@ export function assemble(input: AssembleInput): Assembled {
       types: built.types.map((type, t) => {
         const profileType = types[t];
         assert(profileType !== undefined, 'a type for each value column');
-        return { ...type, series: dictionary.internSeries(labels, profileType) };
+        return seriesColumn(dictionary.internSeries(labels, profileType), type);
       }),
       groups: built.groups.map((group, g) => ({
         spanId: spans[g]?.spanId ?? '',

@@ -3,6 +3,7 @@ import { readMinute, readMinutePushes } from '../storage/block/decode.ts';
 import type { BlockSectionView } from '../storage/block/decode.ts';
 import type { BlockSection, FamilyColumns, MinuteColumn } from '../storage/block/encode.ts';
 import type { PushEntry } from '../storage/block/pushes.ts';
+import { seriesColumn } from '../storage/column/entries.ts';
 import { mergeEntries } from '../storage/column/merge.ts';
 import type { MergeInput } from '../storage/column/merge.ts';
 import type { HeadSection } from '../storage/shard/head.ts';
@@ -83,7 +84,7 @@ export class MinuteTable {
         const merged = mergeEntries(inputs);
         columns.push({
           minute,
-          types: merged.types.map((type, i) => ({ ...type, series: series[i] as number })),
+          types: merged.types.map((type, i) => seriesColumn(series[i] as number, type)),
           pushes: pushes.toSorted((a, b) => a.offsetMs - b.offsetMs),
           entries: merged.entries,
         });

@@ -399,9 +399,8 @@ export class ShardHost implements ShardHostApi {
       sums[name] = (sums[name] ?? 0) + value;
     };
     for (const { state, ingest, streams, jobs } of this.#shards.values()) {
-      const counters = { ...ingest.counters, ...streams.counters, ...jobs.counters };
-      for (const [name, value] of Object.entries(counters)) {
-        add(snakeCase(name), value);
+      for (const counters of [ingest.counters, streams.counters, jobs.counters]) {
+        for (const [name, value] of Object.entries(counters)) add(snakeCase(name), value);
       }
       add('head_bytes', state.head.bytes);
       for (const dictionary of state.dictionaries()) {

@@ -6,7 +6,7 @@ import type { PartReader } from '../../profile/stream/batch.ts';
 import { FieldError } from '../../profile/stream/field-error.ts';
 import { buildGroups } from '../../storage/column/from-values.ts';
 import type { ValueColumn } from '../../storage/column/from-values.ts';
-import { saturate } from '../../storage/column/entries.ts';
+import { saturate, seriesColumn } from '../../storage/column/entries.ts';
 import type { Entries, TypeColumn } from '../../storage/column/entries.ts';
 import { EntriesPacker, type EncodedEntries } from '../../storage/column/pack.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
@@ -195,7 +195,7 @@ export class PartBuilder {
       const { spanId, traceId } = runs[i] as Run;
       groups.push({ spanId, traceId, entries: group });
     }
-    const types = built.types.map((type, t) => ({ ...type, series: series[t] as number }));
+    const types = built.types.map((type, t) => seriesColumn(series[t] as number, type));
     return { groups, types, entries };
   }
 }

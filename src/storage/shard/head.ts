@@ -46,26 +46,51 @@ export function headSection(
   scope: SectionScope,
   bytes: Uint8Array,
 ): HeadSection {
-  let view: SectionView | undefined;
-  const { incarnation, seq, arrivalHourMs } = fragment;
-  const { tenant, service, dayMs, minMs, maxMs, to } = entry;
-  return {
-    incarnation,
-    seq,
-    arrivalHourMs,
-    tenant,
-    service,
-    dayMs,
-    minMs,
-    maxMs,
-    to,
-    scope,
-    bytes,
-    get view() {
-      return (view ??= read());
-    },
-    size: entry.end - entry.at,
-  };
+  return new LazySection(fragment, entry, read, scope, bytes);
+}
+
+/** A class: an object with a getter of its own is a shape of its own, and V8 keeps those in the old space. */
+class LazySection implements HeadSection {
+  readonly incarnation: number;
+  readonly seq: number;
+  readonly arrivalHourMs: number;
+  readonly tenant: string;
+  readonly service: string;
+  readonly dayMs: number;
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly to: TableLengths;
+  readonly scope: SectionScope;
+  readonly bytes: Uint8Array;
+  readonly size: number;
+  readonly #read: () => SectionView;
+  #view: SectionView | undefined;
+
+  constructor(
+    fragment: FragmentView,
+    entry: SectionEntry,
+    read: () => SectionView,
+    scope: SectionScope,
+    bytes: Uint8Array,
+  ) {
+    this.incarnation = fragment.incarnation;
+    this.seq = fragment.seq;
+    this.arrivalHourMs = fragment.arrivalHourMs;
+    this.tenant = entry.tenant;
+    this.service = entry.service;
+    this.dayMs = entry.dayMs;
+    this.minMs = entry.minMs;
+    this.maxMs = entry.maxMs;
+    this.to = entry.to;
+    this.scope = scope;
+    this.bytes = bytes;
+    this.size = entry.end - entry.at;
+    this.#read = read;
+  }
+
+  get view(): SectionView {
+    return (this.#view ??= this.#read());
+  }
 }
 
 /**
