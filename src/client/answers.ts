@@ -1,5 +1,9 @@
 import { toBinary } from '@bufbuild/protobuf';
 import { type Profile, ProfileSchema } from '../gen/google/v1/profile_pb.ts';
+import type {
+  FlameGraph as FlameGraphMessage,
+  FlameGraphDiff as FlameGraphDiffMessage,
+} from '../gen/querier/v1/querier_pb.ts';
 import type { DiffResponse, MergeResponse, SeriesResponse } from '../gen/tephra/v1/query_pb.ts';
 import type { Label } from '../gen/tephra/v1/label_pb.ts';
 import { decodeTree, type CallNode } from './call-tree.ts';
@@ -64,8 +68,14 @@ export interface NodesAnswer extends Answer {
  * Two merges laid over each other: levels of bars, of each seven numbers: offset, total, self of the
  * baseline; offset, total, self of the comparison; index of the name.
  */
+export interface DiffFlameGraph extends FlameGraph {
+  readonly leftTotal: bigint;
+  readonly rightTotal: bigint;
+}
+
+/** Two merges laid over each other. */
 export interface DiffAnswer extends Answer {
-  readonly flameGraph: FlameGraph & { readonly leftTotal: bigint; readonly rightTotal: bigint };
+  readonly flameGraph: DiffFlameGraph;
 }
 
 /** Sums over time. */
@@ -117,8 +127,7 @@ export interface Stats {
 
 /** See {@link FlameGraphAnswer}. */
 export function flameGraphAnswer(message: MergeResponse): FlameGraphAnswer {
-  const { names = [], levels = [], total = 0n, maxSelf = 0n } = message.flamegraph ?? {};
-  return { flameGraph: { names, levels: valuesOf(levels), total, maxSelf }, ...answerOf(message) };
+  return { flameGraph: flameGraphOf(message.flamegraph), ...answerOf(message) };
 }
 
 /** See {@link TreeAnswer}. */
@@ -135,12 +144,26 @@ export function pprofAnswer(message: MergeResponse): PprofAnswer {
 
 /** See {@link DiffAnswer}. */
 export function diffAnswer(message: DiffResponse): DiffAnswer {
-  const graph = message.flamegraph;
+  return { flameGraph: diffFlameGraphOf(message.flamegraph), ...answerOf(message) };
+}
+
+/** A flame graph of the wire; one that a server left out has no levels. */
+export function flameGraphOf(graph: FlameGraphMessage | undefined): FlameGraph {
+  const { names = [], levels = [], total = 0n, maxSelf = 0n } = graph ?? {};
+  return { names, levels: levels.map(({ values }) => values), total, maxSelf };
+}
+
+/** The same of a diff. */
+export function diffFlameGraphOf(graph: FlameGraphDiffMessage | undefined): DiffFlameGraph {
   const { names = [], levels = [], total = 0n, maxSelf = 0n } = graph ?? {};
   const { leftTicks: leftTotal = 0n, rightTicks: rightTotal = 0n } = graph ?? {};
   return {
-    flameGraph: { names, levels: valuesOf(levels), total, maxSelf, leftTotal, rightTotal },
-    ...answerOf(message),
+    names,
+    levels: levels.map(({ values }) => values),
+    total,
+    maxSelf,
+    leftTotal,
+    rightTotal,
   };
 }
 
@@ -173,10 +196,4 @@ export function labelsOf(
   labels: readonly Pick<Label, 'name' | 'value'>[],
 ): Readonly<Record<string, string>> {
   return Object.fromEntries(labels.map(({ name, value }) => [name, value]));
-}
-
-function valuesOf(
-  levels: readonly { readonly values: readonly bigint[] }[],
-): (readonly bigint[])[] {
-  return levels.map(({ values }) => values);
 }

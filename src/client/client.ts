@@ -1,13 +1,11 @@
 import { createClient, type CallOptions as RpcOptions, type Client } from '@connectrpc/connect';
 import { systemClock, systemTimers, type Clock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
-import { QuerierService } from '../gen/querier/v1/querier_pb.ts';
 import { IngestService } from '../gen/tephra/v1/ingest_pb.ts';
 import { MergeFormat, QueryService, type MergeResponse } from '../gen/tephra/v1/query_pb.ts';
 import {
   diffAnswer,
   flameGraphAnswer,
-  labelsOf,
   pprofAnswer,
   seriesAnswer,
   treeAnswer,
@@ -23,44 +21,22 @@ import {
   type TopAnswer,
   type TreeAnswer,
 } from './answers.ts';
+import { Caller, rpcOptions, type CallOptions } from './caller.ts';
 import { badAnswer, refuseArgument, toClientError } from './error.ts';
 import { answerOf } from './exactness.ts';
-import { profileMessage, resultOf, type PushProfile, type PushResult } from './push.ts';
-import { rangeMessage, selectionMessage, type Selection, type TimeRange } from './selection.ts';
+import { checkStored, ingestPath, type FileProfile } from './ingest.ts';
+import { countsOnce, profileMessage, resultOf, type PushProfile, type PushResult } from './push.ts';
+import { QuerierClient } from './querier.ts';
+import {
+  rangeMessage,
+  selectionMessage,
+  type LabelsSelection,
+  type NodeOptions,
+  type Selection,
+  type SeriesOptions,
+} from './selection.ts';
 import { SampleStream, type StreamOptions } from './stream/stream.ts';
 import { createTransports, type ConnectOptions, type Transports } from './transport.ts';
-
-/** What a single call may be told beside its question. */
-export interface CallOptions {
-  /** Ends the call; it then throws `canceled`. */
-  readonly signal?: AbortSignal | undefined;
-  /** Deadline, in milliseconds, instead of that of the client. */
-  readonly timeoutMs?: number | undefined;
-}
-
-/** How many nodes an answer may have. */
-export interface NodeOptions extends CallOptions {
-  /** Ties aside; the rest is folded into nodes `other`. */
-  readonly maxNodes?: number | undefined;
-}
-
-/** Which series a question about labels looks at. */
-export interface LabelsSelection extends TimeRange {
-  /** Any of them may match; none = everything. */
-  readonly selectors?: readonly string[] | undefined;
-}
-
-/** How to sum over time. */
-export interface SeriesOptions extends CallOptions {
-  /** Between two points, in milliseconds; the point at t covers (t - step, t]. */
-  readonly stepMs: number;
-  /** Label names; none = one line. */
-  readonly groupBy?: readonly string[] | undefined;
-  /** Lines, the largest sums; default all. */
-  readonly limit?: number | undefined;
-  /** Name one profile behind each point. */
-  readonly exemplars?: boolean | undefined;
-}
 
 /**
  * A client of one server. Every method throws {@link TephraClientError} and nothing else. Values are
@@ -69,17 +45,20 @@ export interface SeriesOptions extends CallOptions {
 export class TephraClient {
   /** Connections, for a stream of profiles. */
   readonly transports: Transports;
+  /** The questions that others than Tephra answer too. */
+  readonly querier: QuerierClient;
   readonly #clock: Clock;
+  readonly #caller: Caller;
   readonly #ingest: Client<typeof IngestService>;
   readonly #query: Client<typeof QueryService>;
-  readonly #querier: Client<typeof QuerierService>;
 
   constructor(transports: Transports, clock: Clock = systemClock) {
     this.transports = transports;
     this.#clock = clock;
     this.#ingest = createClient(IngestService, transports.calls);
     this.#query = createClient(QueryService, transports.calls);
-    this.#querier = createClient(QuerierService, transports.calls);
+    this.#caller = new Caller(transports.rules);
+    this.querier = new QuerierClient(transports.calls, this.#caller, clock);
   }
 
   /** The server's URL, without a slash at its end. */
@@ -89,12 +68,24 @@ export class TephraClient {
 
   /** Stores profiles; one result for each, in order. What is stored or duplicate is durable. */
   async push(profiles: readonly PushProfile[], options: CallOptions = {}): Promise<PushResult[]> {
-    return this.#call(options, async (rpc) => {
-      const nowMs = this.#clock.nowMs();
+    // The same for all tries: `now-1m` would be another profile each time.
+    const nowMs = this.#clock.nowMs();
+    return this.#caller.run(options, profiles.every(countsOnce), async (attempt) => {
       const messages = profiles.map((profile) => profileMessage(profile, nowMs));
-      const { results } = await this.#ingest.push({ profiles: messages }, rpc);
+      const { results } = await this.#ingest.push({ profiles: messages }, rpcOptions(attempt));
       if (results.length !== profiles.length) throw badAnswer('not one result for each profile');
       return results.map(resultOf);
+    });
+  }
+
+  /**
+   * Stores a profile as a tool wrote it, pprof or folded text, by `POST /ingest` over HTTP/1.1: the server
+   * names its type. It is durable then. The same bytes with the same labels and start count once.
+   */
+  async ingest(profile: FileProfile, options: CallOptions = {}): Promise<void> {
+    const path = ingestPath(profile, this.#clock.nowMs());
+    await this.#caller.run(options, profile.start !== undefined, async (attempt) => {
+      checkStored(await this.transports.post(path, profile.payload, attempt));
     });
   }
 
@@ -121,7 +112,7 @@ export class TephraClient {
 
   /** A merge in chunks of nodes, for trees that are large as one message. */
   async nodes(selection: Selection, options: NodeOptions = {}): Promise<NodesAnswer> {
-    return this.#call(options, async (rpc) => {
+    return this.#ask(options, async (rpc) => {
       const request = {
         selection: selectionMessage(selection, this.#clock.nowMs()),
         maxNodes: BigInt(options.maxNodes ?? 0),
@@ -147,7 +138,7 @@ export class TephraClient {
 
   /** Two merges of one type compared; `left` is the baseline. */
   async diff(left: Selection, right: Selection, options: NodeOptions = {}): Promise<DiffAnswer> {
-    return this.#call(options, async (rpc) => {
+    return this.#ask(options, async (rpc) => {
       const nowMs = this.#clock.nowMs();
       const request = {
         left: selectionMessage(left, nowMs),
@@ -160,7 +151,7 @@ export class TephraClient {
 
   /** Sums over time, by group. */
   async series(selection: Selection, options: SeriesOptions): Promise<SeriesAnswer> {
-    return this.#call(options, async (rpc) => {
+    return this.#ask(options, async (rpc) => {
       const request = {
         selection: selectionMessage(selection, this.#clock.nowMs()),
         stepMs: BigInt(Math.round(options.stepMs)),
@@ -177,7 +168,7 @@ export class TephraClient {
     selection: Selection,
     options: CallOptions & { readonly limit?: number | undefined } = {},
   ): Promise<TopAnswer> {
-    return this.#call(options, async (rpc) => {
+    return this.#ask(options, async (rpc) => {
       const request = {
         selection: selectionMessage(selection, this.#clock.nowMs()),
         limit: options.limit ?? 0,
@@ -220,25 +211,12 @@ export class TephraClient {
     selection: LabelsSelection & { readonly names?: readonly string[] | undefined } = {},
     options: CallOptions = {},
   ): Promise<Readonly<Record<string, string>>[]> {
-    return this.#call(options, async (rpc) => {
-      const { startMs: start, endMs: end } = rangeMessage(selection, this.#clock.nowMs());
-      const { selectors = [], names = [] } = selection;
-      const request = { matchers: [...selectors], labelNames: [...names], start, end };
-      const { labelsSet } = await this.#querier.series(request, rpc);
-      return labelsSet.map(({ labels }) => labelsOf(labels));
-    });
+    return this.querier.labelSets(selection, options);
   }
 
   /** Whether there is data, and from when to when. */
   async stats(options: CallOptions = {}): Promise<Stats> {
-    return this.#call(options, async (rpc) => {
-      const stats = await this.#querier.getProfileStats({}, rpc);
-      return {
-        hasProfiles: stats.dataIngested,
-        oldestMs: Number(stats.oldestProfileTime),
-        newestMs: Number(stats.newestProfileTime),
-      };
-    });
+    return this.querier.stats(options);
   }
 
   /** A stream of samples; it connects at once, by itself, and is closed by itself. */
@@ -253,7 +231,7 @@ export class TephraClient {
   }
 
   #merge(selection: Selection, format: MergeFormat, options: NodeOptions): Promise<MergeResponse> {
-    return this.#call(options, (rpc) => {
+    return this.#ask(options, (rpc) => {
       const message = selectionMessage(selection, this.#clock.nowMs());
       const maxNodes = BigInt(options.maxNodes ?? 0);
       return this.#query.merge({ selection: message, format, maxNodes }, rpc);
@@ -261,7 +239,7 @@ export class TephraClient {
   }
 
   #labels(name: string, selection: LabelsSelection, options: CallOptions): Promise<LabelsAnswer> {
-    return this.#call(options, async (rpc) => {
+    return this.#ask(options, async (rpc) => {
       const range = rangeMessage(selection, this.#clock.nowMs());
       const request = { name, selectors: [...(selection.selectors ?? [])], ...range };
       const message = await this.#query.labels(request, rpc);
@@ -269,16 +247,8 @@ export class TephraClient {
     });
   }
 
-  async #call<T>(options: CallOptions, run: (rpc: RpcOptions) => Promise<T>): Promise<T> {
-    const { signal, timeoutMs } = options;
-    try {
-      return await run({
-        ...(signal === undefined ? {} : { signal }),
-        ...(timeoutMs === undefined ? {} : { timeoutMs }),
-      });
-    } catch (error) {
-      throw toClientError(error);
-    }
+  #ask<T>(options: CallOptions, ask: (rpc: RpcOptions) => Promise<T>): Promise<T> {
+    return this.#caller.run(options, true, (attempt) => ask(rpcOptions(attempt)));
   }
 }
 

@@ -39,6 +39,11 @@ export function refuseArgument(message: string): TephraClientError {
   });
 }
 
+/** `invalid_argument` for an argument of another form. */
+export function badForm(name: string, expected: string, found: string): TephraClientError {
+  return refuseArgument(`${name}: expected ${expected}, found ${JSON.stringify(found)}`);
+}
+
 /** `internal` for an answer that contradicts itself. */
 export function badAnswer(message: string): TephraClientError {
   return new TephraClientError({
@@ -65,6 +70,36 @@ export function toClientError(thrown: unknown): TephraClientError {
   return new TephraClientError(fields, { cause: thrown });
 }
 
+/**
+ * An answer other than 200 of a plain HTTP route. One that is none of Tephra's has the code `unknown`, or
+ * `unauthenticated` for 401.
+ */
+export function toIngestError(status: number, statusText: string, text: string): TephraClientError {
+  const { code: told, message: said } = errorBody(text);
+  const isTold = typeof said === 'string';
+  const known = isTold && typeof told === 'string' ? told : 'unknown';
+  const message = isTold ? said : `the server answered ${status} ${statusText}: is it a Tephra?`;
+  const reason = isTold ? reasonIn(message) : '';
+  return new TephraClientError({
+    code: status === 401 ? 'unauthenticated' : known,
+    reason,
+    retryable: isReason(reason) ? ERRORS[reason].retry : HTTP_RETRYABLE.has(status),
+    message,
+  });
+}
+
+function errorBody(text: string): { readonly code?: unknown; readonly message?: unknown } {
+  try {
+    const body: unknown = JSON.parse(text);
+    return typeof body === 'object' && body !== null ? body : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Too many requests, and what proxies say of a server that is away. */
+const HTTP_RETRYABLE: ReadonlySet<number> = new Set([429, 502, 503, 504]);
+
 const RETRYABLE: ReadonlySet<Code> = new Set([
   Code.Unavailable,
   Code.DeadlineExceeded,
@@ -72,12 +107,17 @@ const RETRYABLE: ReadonlySet<Code> = new Set([
   Code.Aborted,
 ]);
 
-/** Messages of Tephra begin with the reason. */
 function reasonOf(error: ConnectError): string {
-  const first = /^([a-z_]+): /.exec(error.rawMessage)?.[1] ?? '';
-  if (isReason(first)) return first;
+  const told = reasonIn(error.rawMessage);
+  if (told !== '') return told;
   if (error.code === Code.DeadlineExceeded) return 'deadline';
   return error.code === Code.Canceled ? 'canceled' : '';
+}
+
+/** Messages of Tephra begin with the reason. */
+function reasonIn(message: string): string {
+  const first = /^([a-z_]+): /.exec(message)?.[1] ?? '';
+  return isReason(first) ? first : '';
 }
 
 function isReason(text: string): text is Reason {

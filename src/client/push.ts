@@ -55,6 +55,11 @@ export function profileMessage(
   };
 }
 
+/** Whether a profile may be sent again: it has what the server knows it by. An id of zeros is none. */
+export function countsOnce({ id = '', start }: PushProfile): boolean {
+  return start !== undefined || !/^[0-]*$/.test(id);
+}
+
 /** Labels as messages, in the order of the record. */
 export function labelMessages(
   labels: Readonly<Record<string, string>>,

@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { TephraError } from '../base/errors.ts';
 import { parseTime } from '../base/parse-time.ts';
 import type { SelectionSchema } from '../gen/tephra/v1/query_pb.ts';
+import type { CallOptions } from './caller.ts';
 import { refuseArgument } from './error.ts';
 
 /**
@@ -31,6 +32,30 @@ export interface Selection extends TimeRange {
   readonly spanIds?: readonly string[] | undefined;
   /** 32 hex digits each. */
   readonly traceIds?: readonly string[] | undefined;
+}
+
+/** How many nodes an answer may have. */
+export interface NodeOptions extends CallOptions {
+  /** Ties aside; the rest is folded into nodes `other`. */
+  readonly maxNodes?: number | undefined;
+}
+
+/** Which series a question about labels looks at. */
+export interface LabelsSelection extends TimeRange {
+  /** Any of them may match; none = everything. */
+  readonly selectors?: readonly string[] | undefined;
+}
+
+/** How to sum over time. */
+export interface SeriesOptions extends CallOptions {
+  /** Between two points, in milliseconds; the point at t covers (t - step, t]. */
+  readonly stepMs: number;
+  /** Label names; none = one line. */
+  readonly groupBy?: readonly string[] | undefined;
+  /** Lines, the largest sums; default all. */
+  readonly limit?: number | undefined;
+  /** Name one profile behind each point. */
+  readonly exemplars?: boolean | undefined;
 }
 
 /** A range in Unix ms as messages hold it. Throws {@link TephraClientError}. */

@@ -2,11 +2,14 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type { Interceptor, Transport } from '@connectrpc/connect';
 import {
+  compressionGzip,
   createConnectTransport,
   createGrpcTransport,
   Http2SessionManager,
 } from '@connectrpc/connect-node';
-import { refuseArgument } from './error.ts';
+import type { CallRules } from './caller.ts';
+import { badForm } from './error.ts';
+import { createHttpPost, type HttpPost } from './http-post.ts';
 
 /** Certificates of a connection by TLS, in PEM. */
 export interface TlsOptions {
@@ -31,8 +34,16 @@ export interface ConnectOptions {
   /** Sent with every call, for example `X-Scope-OrgID`. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   readonly tls?: TlsOptions | undefined;
-  /** Deadline of a call, in milliseconds; default 60,000. A stream has none. */
+  /** Deadline of a call, in milliseconds; default 60,000, 0 = none. A stream has none. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * How often a call is tried again that failed for now (`retryable`, but not its deadline): questions, and
+   * pushes of profiles that all have an id or a start, which count once. Default 0. It waits a random part
+   * of 0.2 s, 0.4 s, … 10 s before each; the deadline holds for all tries together.
+   */
+  readonly retries?: number | undefined;
+  /** Gzip requests of more than 1 KiB; pays for plain profiles and slow links. Answers may always be. */
+  readonly compress?: boolean | undefined;
   /**
    * How calls travel: Connect over HTTP/1.1 (default), Connect over HTTP/2, or gRPC. Streams are
    * always gRPC.
@@ -54,6 +65,9 @@ export interface Transports {
   readonly url: string;
   /** For single calls and streams of answers. */
   readonly calls: Transport;
+  /** For plain routes. */
+  readonly post: HttpPost;
+  readonly rules: CallRules;
   /** Where `IngestService.Stream` is; each stream makes a connection of its own. */
   readonly stream: StreamTarget;
   /** Ends all connections, open calls too. */
@@ -71,31 +85,31 @@ export function createTransports(options: ConnectOptions): Transports {
   const url = checkedUrl(options.url);
   const tls = { ...options.tls };
   const interceptors = [withHeaders(options)];
-  const common = { baseUrl: url, interceptors, useBinaryFormat: true } as const;
-  const limits = { ...common, defaultTimeoutMs: options.timeoutMs ?? TIMEOUT_MS };
-  const openSession = (): Http2SessionManager =>
-    new Http2SessionManager(
+  const compression = options.compress === true ? { sendCompression: compressionGzip } : {};
+  const common = { baseUrl: url, interceptors, useBinaryFormat: true, ...compression } as const;
+  const agent = url.startsWith('https:')
+    ? new HttpsAgent({ keepAlive: true, ...tls })
+    : new HttpAgent({ keepAlive: true });
+  const closers = [(): void => agent.destroy()];
+  const calls = ((): Transport => {
+    if (options.protocol === undefined || options.protocol === 'connect') {
+      return createConnectTransport({ ...common, httpVersion: '1.1', nodeOptions: { agent } });
+    }
+    const sessionManager = new Http2SessionManager(
       url,
       { pingIntervalMs: PING_INTERVAL_MS, pingTimeoutMs: PING_TIMEOUT_MS },
       tls,
     );
-  const closers: (() => void)[] = [];
-  const calls = ((): Transport => {
-    if (options.protocol === undefined || options.protocol === 'connect') {
-      const secure = url.startsWith('https:');
-      const agent = secure ? new HttpsAgent({ keepAlive: true, ...tls }) : new HttpAgent(ALIVE);
-      closers.push(() => agent.destroy());
-      return createConnectTransport({ ...limits, httpVersion: '1.1', nodeOptions: { agent } });
-    }
-    const sessionManager = openSession();
     closers.push(() => sessionManager.abort());
     return options.protocol === 'grpc'
-      ? createGrpcTransport({ ...limits, sessionManager })
-      : createConnectTransport({ ...limits, httpVersion: '2', sessionManager });
+      ? createGrpcTransport({ ...common, sessionManager })
+      : createConnectTransport({ ...common, httpVersion: '2', sessionManager });
   })();
   return {
     url,
     calls,
+    post: createHttpPost(url, agent, headersOf(options)),
+    rules: { timeoutMs: options.timeoutMs ?? TIMEOUT_MS, retries: options.retries ?? 0 },
     stream: { url: new URL(url).origin, tls, headers: headersOf(options) },
     close() {
       for (const end of closers.splice(0)) end();
@@ -103,11 +117,9 @@ export function createTransports(options: ConnectOptions): Transports {
   };
 }
 
-const ALIVE = { keepAlive: true };
-
 function checkedUrl(url: string): string {
   if (/^https?:\/\//.test(url) && URL.canParse(url)) return url.replace(/\/+$/, '');
-  throw refuseArgument(`url: expected http://HOST:PORT, found ${JSON.stringify(url)}`);
+  throw badForm('url', 'http://HOST:PORT', url);
 }
 
 function headersOf({ token, headers = {} }: ConnectOptions): Record<string, string> {

@@ -127,6 +127,66 @@ describe.each(['connect', 'connect-http2', 'grpc'] as const)('over %s', (protoco
     expect((await client.stats()).hasProfiles).toBe(true);
   });
 
+  test('the questions of querier.v1 have the same answers', async () => {
+    const { querier } = client;
+    const exact = { exact: true, notes: undefined };
+    const merged = await client.flameGraph(selection);
+    const { flameGraph } = merged;
+    expect(await querier.flameGraph(selection)).toEqual({ flameGraph, ...exact });
+    const folded = await querier.flameGraph(selection, { maxNodes: 1 });
+    expect(folded.flameGraph).toMatchObject({ names: expect.arrayContaining(['other']) });
+    const { profile } = await client.pprof(selection);
+    expect(await querier.pprof(selection)).toEqual({ profile, ...exact });
+    const before = { ...selection, from: DAY - 10, to: DAY - 1 };
+    expect(await querier.diff(selection, before)).toEqual({
+      flameGraph: (await client.diff(selection, before)).flameGraph,
+      ...exact,
+    });
+    const options = { stepMs: 60_000, groupBy: ['service_name'], limit: 1 };
+    expect(await querier.series({ ...selection, to: DAY + 60_000 }, options)).toMatchObject({
+      lines: [{ labels: { service_name: service }, points: [{ timeMs: DAY, value: 42 }] }],
+    });
+    const asked = { selectors: [selection.selector], from: DAY };
+    expect((await querier.labelNames(asked)).names).toContain('service_name');
+    expect((await querier.labelValues('__profile_type__', asked)).names).toEqual([TYPE]);
+    await expect(querier.pprof({ ...selection, selector: '{' })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      reason: 'parse_error',
+    });
+  });
+
+  test('a profile is stored as a tool wrote it', async () => {
+    const file = { service: `${service}-file`, labels: { pod: 'a' }, start: DAY };
+    const bytes = (await client.pprof(selection)).toBytes();
+    await client.ingest({ ...file, format: 'pprof', payload: bytes });
+    await client.ingest({ ...file, format: 'pprof', payload: bytes });
+    const text = Buffer.from('main;read 2\n');
+    await client.ingest({ ...file, format: 'folded', sampleRateHz: 1_000, payload: text });
+    const { root } = await client.tree(select(file.service));
+    expect(root.total).toBe(42n + 2_000_000n);
+    const payload = Uint8Array.of(1);
+    await expect(client.ingest({ ...file, format: 'pprof', payload })).rejects.toMatchObject({
+      code: 'invalid_argument',
+      reason: 'malformed_protobuf',
+      retryable: false,
+    });
+    for (const wrong of [{ service: 'a b' }, { labels: { a: 'x,y' } }, { start: 'soon' }]) {
+      await expect(
+        client.ingest({ ...file, format: 'pprof', payload, ...wrong }),
+      ).rejects.toMatchObject({ reason: 'invalid_argument' });
+    }
+  });
+
+  test('requests may be compressed', async () => {
+    const small = open({ protocol, compress: true });
+    const long = { stack: ['main', 'x'.repeat(10_000)], values: [1] };
+    const payload = { ...plain, samples: [long] };
+    const pushed = { labels: labels(`${service}-gzip`), start: DAY, payload };
+    expect(await small.push([pushed])).toEqual([{ outcome: 'stored', entries: 1 }]);
+    expect((await client.push([pushed]))[0]).toEqual({ outcome: 'duplicate' });
+    small.close();
+  });
+
   test('each profile has a result of its own, and an id counts once', async () => {
     const good = { labels: labels(`${service}-ids`), id: 'one', start: DAY, payload: plain };
     const results = await client.push([
@@ -205,6 +265,25 @@ describe('the client', () => {
     silent.close();
   });
 
+  test('gives up a file for its deadline, its caller and a server that hangs up', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    const rude = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    await Promise.all([once(silent, 'listening'), once(rude, 'listening')]);
+    const at = (of: typeof silent): TephraClient =>
+      connect({ url: `http://127.0.0.1:${(of.address() as { port: number }).port}` });
+    const file = { service: 'a', format: 'pprof', payload: new Uint8Array(1) } as const;
+    const [slow, gone] = [at(silent), at(rude)];
+    await expect(slow.ingest(file, { timeoutMs: 50 })).rejects.toMatchObject({
+      reason: 'deadline',
+    });
+    await expect(slow.ingest(file, { signal: AbortSignal.timeout(50) })).rejects.toMatchObject({
+      code: 'canceled',
+    });
+    await expect(gone.ingest(file)).rejects.toMatchObject({ reason: 'unreachable' });
+    for (const client of [slow, gone]) client.close();
+    for (const one of [silent, rude]) one.close();
+  });
+
   test('speaks TLS below a prefix, and sends its token and headers', async () => {
     const client = open({
       url: `https://127.0.0.1:${secure.address.port}/t/`,
@@ -215,6 +294,8 @@ describe('the client', () => {
     expect(client.url.endsWith('/t')).toBe(true);
     await bench.push({ startMs: DAY, samples: [{ stack: ['tls'], value: 3n }] });
     expect((await client.tree(select('shop'))).root.total).toBe(3n);
+    const payload = Buffer.from('tls 1\n');
+    await client.ingest({ service: 'tls-file', format: 'folded', start: DAY, payload });
     const stream = client.stream({ labels: { service_name: 'tls-stream' } });
     const { tables } = stream;
     const type = { name: 'process_cpu', ...CPU, periodType: CPU };
