@@ -1,28 +1,61 @@
+import {
+  connect as openClient,
+  TephraClientError,
+  type ConnectOptions,
+  type TephraClient,
+} from '../client/index.ts';
 import { readClientConfig } from './client-config.ts';
-import { openRemote, type Remote } from './client.ts';
 import { CliError, EXIT, type CliIo } from './io.ts';
 import { whileWaiting } from './progress.ts';
 import { DEFAULT_SERVER, type ServerFlags } from './server-flags.ts';
 
-/** A server and what opens it. */
-export interface Server {
+/** A server that is asked. */
+export interface Remote {
   readonly url: string;
-  readonly token: string | undefined;
+  /**
+   * Asks it, while people are told what they wait for: `what` is `asking` or another beginning of that
+   * line. Throws `CliError`s that say what to do next, {@link RefusedError} where the server answered.
+   */
+  ask<T>(call: (client: TephraClient) => Promise<T>, what?: string): Promise<T>;
 }
 
-/** The server of {@link serverOf}, to be asked. */
+/** The server answered, and did not do it. */
+export class RefusedError extends CliError {
+  /** One of docs/errors.md, else ''. */
+  readonly reason: string;
+
+  constructor(message: string, reason: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/** The server of {@link serverOf}, to be asked. Nothing is sent before the first question. */
 export function connect(flags: ServerFlags, io: CliIo, url?: string): Remote {
   const server = serverOf(flags, io, url);
-  return openRemote(server.url, server.token, (what, work) =>
-    whileWaiting(io, `${what} ${server.url}`, work),
-  );
+  // People end what takes too long.
+  const client = openClient({ ...server, timeoutMs: 0 });
+  return {
+    url: server.url,
+    async ask(call, what = 'asking') {
+      try {
+        return await whileWaiting(io, `${what} ${server.url}`, call(client));
+      } catch (error) {
+        throw explained(server.url, error);
+      }
+    },
+  };
 }
 
 /**
  * The server that flags, environment and file name, in this order; `url` is one that stands in the
  * question itself and wins. The token of the file goes to the server of the file only.
  */
-export function serverOf(flags: ServerFlags, io: CliIo, url?: string): Server {
+export function serverOf(
+  flags: ServerFlags,
+  io: CliIo,
+  url?: string,
+): Pick<ConnectOptions, 'url' | 'token'> {
   const file = readClientConfig(io);
   const named = [
     [url, 'server'],
@@ -52,4 +85,23 @@ function checkUrl(text: string, from: string): string {
 
 function presence(text: string | undefined): string | undefined {
   return text === '' ? undefined : text;
+}
+
+/** A failure as a message that says what to do next. */
+function explained(server: string, error: unknown): unknown {
+  if (!(error instanceof TephraClientError)) return error;
+  const { code, reason, message } = error;
+  if (reason === 'unreachable') {
+    return new CliError(
+      `no server answers at ${server}\n` +
+        '  start one with `tephra serve` (in a clone: `npm start`), or name another with --server URL',
+    );
+  }
+  if (code === 'unauthenticated') {
+    return new CliError(
+      `the server wants a token: give it with --token, TEPHRA_TOKEN or the configuration file: ${server}`,
+    );
+  }
+  // What is no server of ours has no code either.
+  return new RefusedError(code === 'unknown' ? message : `the server refused: ${message}`, reason);
 }

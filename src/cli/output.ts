@@ -1,6 +1,7 @@
 import { open } from 'node:fs/promises';
 import { Option, type Command } from 'commander';
 import { isErrorLike } from '../base/errors.ts';
+import { counted } from './counted.ts';
 import { CliError, EXIT, note, type CliIo } from './io.ts';
 
 /** Forms of an answer, and the ends of file names that ask for them. The table is for people. */
@@ -89,7 +90,7 @@ export async function deliver(answer: Answer, flags: OutputFlags, io: CliIo): Pr
   } catch (error) {
     throw new CliError(`--out: ${isErrorLike(error) ? error.message : String(error)}`);
   }
-  note(io, `wrote ${out} (${bytes} bytes)`);
+  note(io, `wrote ${out} (${counted(bytes, 'byte')})`);
 }
 
 /** Few large pieces of many small ones. */

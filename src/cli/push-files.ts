@@ -3,18 +3,22 @@ import { basename } from 'node:path';
 import { isErrorLike, TephraError } from '../base/errors.ts';
 import { parseTime } from '../base/parse-time.ts';
 import { MINUTE_MS } from '../base/time.ts';
-import { FileError } from './client.ts';
-import { connect } from './connection.ts';
+import type { FileProfile } from '../client/index.ts';
+import { connect, RefusedError, type Remote } from './connection.ts';
+import { counted } from './counted.ts';
 import { isFoldedFile, isFoldedText } from './file-form.ts';
 import { CliError, EXIT, note, type CliIo } from './io.ts';
 import { jsonText } from './json.ts';
 import { createProgress } from './progress.ts';
 import type { PushFlags } from './push.ts';
 
+/** One profile was refused, or could not be read; others may still be good. */
+class FileError extends CliError {}
+
 /** `tephra push`. One file that is refused leaves the others good. */
 export async function push(files: readonly string[], flags: PushFlags, io: CliIo): Promise<void> {
   const remote = connect(flags, io);
-  const labels = flags.label.map(checkLabel);
+  const labels = labelsOf(flags.label);
   const atMs = timeOf(flags.at, io);
   const services = files.map((file) => checkService(flags.service ?? serviceOfFile(file)));
   const progress = createProgress(io);
@@ -23,11 +27,12 @@ export async function push(files: readonly string[], flags: PushFlags, io: CliIo
   for (const [index, file] of files.entries()) {
     const service = services[index] as string;
     try {
-      const body = await readProfile(file, io);
-      const folded = file === '-' ? isFoldedText(body) : isFoldedFile(file);
+      const payload = await readProfile(file, io);
+      const folded = file === '-' ? isFoldedText(payload) : isFoldedFile(file);
       const format = folded ? 'folded' : 'pprof';
-      await remote.push({ file, body, format, service, labels, atMs });
-      stored.push({ file, service, bytes: body.byteLength });
+      const sender = 'tephra-cli';
+      await send(remote, file, { service, labels, format, start: atMs, sender, payload });
+      stored.push({ file, service, bytes: payload.byteLength });
     } catch (error) {
       // The other files may still be good; a server that is not there is told once.
       if (!(error instanceof FileError)) throw error;
@@ -35,7 +40,7 @@ export async function push(files: readonly string[], flags: PushFlags, io: CliIo
       progress.clear();
       note(io, `tephra: ${error.message}`);
     }
-    progress.say(`${index + 1} of ${files.length} files`);
+    progress.say(`${index + 1} of ${counted(files.length, 'file')}`);
   }
   progress.clear();
   if (flags.json === true) {
@@ -43,13 +48,23 @@ export async function push(files: readonly string[], flags: PushFlags, io: CliIo
   } else if (stored.length > 0) {
     const names = [...new Set(stored.map(({ service }) => service))];
     const bytes = stored.reduce((sum, file) => sum + file.bytes, 0);
-    const what = stored.length === 1 ? 'profile' : 'profiles';
     const shown = names.length > 5 ? `${names.length} services` : names.join(', ');
-    note(io, `stored ${stored.length} ${what} (${bytes} bytes) of ${shown}`);
+    note(io, `stored ${counted(stored.length, 'profile')} (${counted(bytes, 'byte')}) of ${shown}`);
     note(io, `query: tephra query top --service ${names[0]}${rangeHint(flags.at, atMs)}`);
   }
   if (failed.length > 0) {
     throw new CliError(`${failed.length} of ${files.length} files were not stored`);
+  }
+}
+
+async function send(remote: Remote, file: string, profile: FileProfile): Promise<void> {
+  try {
+    await remote.ask((client) => client.ingest(profile), `sending ${file} to`);
+  } catch (error) {
+    if (!(error instanceof RefusedError)) throw error;
+    const old = error.reason === 'not_in_ingestion_window';
+    const hint = old ? '\n  send it with --at now or --at TIME' : '';
+    throw new FileError(`${file}: ${error.message}${hint}`);
   }
 }
 
@@ -92,12 +107,22 @@ function checkService(service: string): string {
   return service;
 }
 
-function checkLabel(label: string): string {
+function labelsOf(given: readonly string[]): Record<string, string> {
+  const labels = new Map<string, string>();
+  for (const [name, value] of given.map(checkLabel)) {
+    if (labels.has(name)) throw new CliError(`--label: ${name} is given twice`, EXIT.usage);
+    labels.set(name, value);
+  }
+  return Object.fromEntries(labels);
+}
+
+function checkLabel(label: string): [name: string, value: string] {
   if (!/^[^={},\s]+=[^{},]*$/.test(label)) {
     throw new CliError(
       `--label: expected name=value without braces and commas, found ${JSON.stringify(label)}`,
       EXIT.usage,
     );
   }
-  return label;
+  const equals = label.indexOf('=');
+  return [label.slice(0, equals), label.slice(equals + 1)];
 }

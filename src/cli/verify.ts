@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { holdingTimers } from '../base/clock.ts';
 import { systemFileSystem } from '../base/file-system.ts';
 import { systemRandom } from '../base/random.ts';
+import { counted } from './counted.ts';
 import { EXIT, note, type CliIo } from './io.ts';
 import { jsonText } from './json.ts';
 import { createProgress } from './progress.ts';
@@ -67,7 +68,7 @@ async function verify(flags: VerifyFlags, io: CliIo): Promise<number> {
   const seconds = ((io.clock.monotonicMs() - startedMs) / 1_000).toFixed(1);
   note(
     io,
-    `${progress.blobs} blobs, ${mib(progress.bytes)} in ${progress.volumes} volumes, ${seconds} s: ` +
+    `${counted(progress.blobs, 'blob')}, ${mib(progress.bytes)} in ${counted(progress.volumes, 'volume')}, ${seconds} s: ` +
       (findings.length === 0 ? 'all is well' : `${findings.length} damaged or lost`),
   );
   return findings.length === 0 ? EXIT.done : EXIT.damaged;

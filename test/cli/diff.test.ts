@@ -1,3 +1,5 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
+import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -235,11 +237,11 @@ describe('what a command line says and where', () => {
 
   test('the file of the client names the server, and its token goes nowhere else', async () => {
     const seen: (string | null)[] = [];
-    const original = globalThis.fetch;
-    globalThis.fetch = (_url, init) => {
-      seen.push(new Headers(init?.headers).get('authorization'));
-      return Promise.resolve(new Response('', { status: 200 }));
+    const see = (message: unknown): void => {
+      const { headers } = (message as { readonly request: IncomingMessage }).request;
+      seen.push(headers.authorization ?? null);
     };
+    subscribe('http.server.request.start', see);
     try {
       mkdirSync(join(folder, '.config', 'tephra'), { recursive: true });
       const config = join(folder, '.config', 'tephra', 'config.json');
@@ -265,11 +267,12 @@ describe('what a command line says and where', () => {
       await push({ TEPHRA_URL: eu.url, TEPHRA_TOKEN: 'mine' });
       await push({ TEPHRA_TOKEN: 'mine' }, '--token', 'flag');
       expect(seen).toEqual(['Bearer secret', null, null, 'Bearer mine', 'Bearer flag']);
+      expect([us.engine.pushed.length, eu.engine.pushed.length]).toEqual([2, 3]);
       writeFileSync(config, '{"url": 5}');
       const wrong = await push({});
       expect([wrong.code, wrong.err]).toEqual([2, expect.stringContaining('config.json: url')]);
     } finally {
-      globalThis.fetch = original;
+      unsubscribe('http.server.request.start', see);
     }
   });
 

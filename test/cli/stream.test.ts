@@ -92,7 +92,7 @@ describe('what comes by a pipe is stored', () => {
     expect(await feed(line, text)).toEqual({
       code: 0,
       err: expect.stringMatching(
-        /^1 lines were not understood:\n {2}line 3: .*"nonsense"\nstored 43 samples in 2 entries of folded\n/,
+        /^1 line was not understood:\n {2}line 3: .*"nonsense"\nstored 43 samples in 2 entries of folded\n/,
       ),
     });
     const stored = new Map([
@@ -181,11 +181,13 @@ describe('what cannot be done', () => {
   test('is told: no server, no stacks', async () => {
     const nowhere = feed('tephra stream', 'a;b 1\n', 'http://127.0.0.1:1');
     const binary = await feed('tephra stream --service binary', Buffer.alloc(60_000, 0x0ad0ff00));
-    expect(binary).toEqual({ code: 1, err: expect.stringContaining('are they folded?') });
+    expect(binary).toEqual({ code: 1, err: expect.stringContaining('1 line: is it folded?') });
     expect(await feed('tephra stream', '')).toEqual({ code: 0, err: 'no stacks came\n' });
     expect(await nowhere).toEqual({
       code: 1,
-      err: expect.stringContaining('no server took the stream at http://127.0.0.1:1: 1 entries'),
+      err: expect.stringContaining(
+        'no server took the stream at http://127.0.0.1:1: 1 entry is lost',
+      ),
     });
   });
 

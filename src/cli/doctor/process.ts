@@ -4,6 +4,7 @@ import { isErrorLike } from '../../base/errors.ts';
 import { unknownVariables } from '../../config/load.ts';
 import { budgetBytes } from '../../config/memory.ts';
 import { formatBytes } from '../../config/values.ts';
+import { counted } from '../counted.ts';
 import { formatValue } from '../forms/units.ts';
 import type { Machine } from '../machine.ts';
 import { bad, ok, warn, type Finding } from './finding.ts';
@@ -54,7 +55,7 @@ export function checkModules(): Finding[] {
 export function checkMemory(machine: Machine, inFlightBytes: number): Finding {
   const budget = budgetBytes(inFlightBytes);
   const bytes = (amount: number): string => formatValue(BigInt(Math.round(amount)), 'bytes');
-  const found = `${bytes(machine.memoryBytes)} usable, budgets add up to ${bytes(budget)}; ${machine.cores} cores`;
+  const found = `${bytes(machine.memoryBytes)} usable, budgets add up to ${bytes(budget)}; ${counted(machine.cores, 'core')}`;
   if (budget <= machine.memoryBytes) return ok('memory', found);
   return warn(
     'memory',

@@ -1,5 +1,6 @@
 import type { CallNode } from '../tree/call-tree.ts';
 import { functionChanges, stackChanges, type Change, type Changes } from '../tree/changes.ts';
+import { counted } from '../counted.ts';
 import { printable, shortened } from '../printable.ts';
 import { inked, tableLines, type TextStyle } from './text-table.ts';
 import { formatPercent, formatPoints, formatShare, formatSigned, formatValue } from './units.ts';
@@ -88,7 +89,7 @@ function section(
   }
   if (changes.small.count > 0) {
     dim(
-      `${formatSigned(changes.small.change, style.unit)} in ${changes.small.count} smaller changes, ` +
+      `${formatSigned(changes.small.change, style.unit)} in ${counted(changes.small.count, 'smaller change')}, ` +
         `each below ${floorText(style)} of the total (--floor)`,
     );
   }

@@ -1,6 +1,7 @@
 import type { CallNode } from '../tree/call-tree.ts';
 import { share } from '../tree/changes.ts';
 import { functionsOf } from '../tree/functions.ts';
+import { counted } from '../counted.ts';
 import { printable, shortened } from '../printable.ts';
 import { ascendingText, descending } from './text-table.ts';
 import { formatPoints, formatShare, formatSigned, formatValue } from './units.ts';
@@ -33,7 +34,7 @@ export function* dot(
   const ids = new Map(rows.map(({ name }, index) => [name, `f${index}`]));
   yield 'digraph profile {\n';
   yield '  node [shape=box, style=filled, fillcolor="#f7f7f7", fontname="Helvetica"];\n';
-  yield `  label=${quoted(`${rows.length} of ${all.length} functions, total ${formatValue(root.total, unit)}`)};\n`;
+  yield `  label=${quoted(`${rows.length} of ${counted(all.length, 'function')}, total ${formatValue(root.total, unit)}`)};\n`;
   for (const row of rows) {
     const part = share(largest(row.self, row.baseSelf), largest(root.total, root.baseTotal));
     const font = LEAST_FONT + Math.round(FONT_RANGE * Math.sqrt(part));

@@ -1,10 +1,12 @@
-import type { Line } from '../client.ts';
+import type { QuerierSeries } from '../../client/index.ts';
 import { tableLines, type TextStyle } from './text-table.ts';
 import { formatValue } from './units.ts';
 
 const BARS = '▁▂▃▄▅▆▇█';
 /** Columns of the little picture: steps beyond are put together. */
 const PICTURE_WIDTH = 40;
+
+type Line = QuerierSeries['lines'][number];
 
 /** The range of a timeline, Unix ms. */
 export interface TimelineRange {
@@ -31,7 +33,9 @@ export function seriesTable(
         value(sum / Math.max(1, values.length)),
         value(values.reduce((most, next) => Math.max(most, next), -Infinity)),
         picture(line, { startMs, endMs, stepMs }),
-        line.labels.map(([name, label]) => `${name}=${JSON.stringify(label)}`).join(' ') || 'all',
+        Object.entries(line.labels)
+          .map(([name, label]) => `${name}=${JSON.stringify(label)}`)
+          .join(' ') || 'all',
       ],
     };
   });

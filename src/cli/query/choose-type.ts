@@ -1,6 +1,7 @@
-import type { Range, Remote } from '../client.ts';
+import type { Remote } from '../connection.ts';
 import { CliError, EXIT, note, type CliIo } from '../io.ts';
 import { printable } from '../printable.ts';
+import type { Range } from './range.ts';
 
 /** What people most likely mean, best first. */
 const PREFERRED = [
@@ -55,7 +56,11 @@ export async function chooseType(
   io: CliIo,
 ): Promise<string> {
   if (given !== undefined && isFullType(given) && !given.startsWith(':')) return given;
-  const types = await remote.labelValues('__profile_type__', selector, range);
+  const valuesOf = async (label: string, matching: string): Promise<readonly string[]> => {
+    const asked = { selectors: [matching], ...range };
+    return (await remote.ask((client) => client.querier.labelValues(label, asked))).names;
+  };
+  const types = await valuesOf('__profile_type__', selector);
   const type = likeliestType(types, given);
   if (type === undefined && types.length > 0) {
     throw new CliError(
@@ -64,7 +69,7 @@ export async function chooseType(
     );
   }
   if (type === undefined) {
-    const services = await remote.labelValues('service_name', '{}', range);
+    const services = await valuesOf('service_name', '{}');
     const there =
       services.length === 0
         ? 'nothing was stored in that range: push one with `tephra push FILE`, or widen --from'

@@ -1,5 +1,5 @@
-import type { Answered, Range } from '../client.ts';
-import { connect } from '../connection.ts';
+import type { QuerierAnswer } from '../../client/index.ts';
+import { connect, type Remote } from '../connection.ts';
 import { CliError, EXIT, note, type CliIo } from '../io.ts';
 import { deliver, formOf } from '../output.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -11,9 +11,9 @@ import { chooseType } from './choose-type.ts';
 import { fileSide } from './file-side.ts';
 import { textStyle, type DiffFlags } from './flags.ts';
 import { exactnessOf, noData, shownType, tellLosses } from './merge.ts';
-import { rangeBefore, selectorOf, timeRange, union } from './range.ts';
+import { rangeBefore, selectorOf, timeRange, union, type Range } from './range.ts';
 import { parseSide, type SideSpec } from './side-spec.ts';
-import { EMPTY_TREE, querySide, type Side } from './side.ts';
+import { querySide, type Side } from './side.ts';
 import { writeDiff, writePprof } from './write.ts';
 
 interface Sides {
@@ -76,15 +76,15 @@ export async function runDiff(flags: DiffFlags, io: CliIo): Promise<void> {
 /** One server is asked for the difference, two answers are laid over each other here. */
 async function treeOf({ left, right }: Sides): Promise<{
   root: CallNode;
-  answers: readonly Answered<unknown>[];
+  answers: readonly QuerierAnswer[];
 }> {
   const [l, r] = [left.query, right.query];
   if (l !== undefined && r !== undefined && l.remote.url === r.remote.url) {
-    const answer = await r.remote.diff(l.selection, r.selection, LIMITS.flameGraphNodesMax);
-    return {
-      root: answer.value === undefined ? EMPTY_TREE : treeOfDiff(answer.value),
-      answers: [answer],
-    };
+    const maxNodes = LIMITS.flameGraphNodesMax;
+    const answer = await r.remote.ask(({ querier }) =>
+      querier.diff(l.selection, r.selection, { maxNodes }),
+    );
+    return { root: treeOfDiff(answer.flameGraph), answers: [answer] };
   }
   const answers = [await left.tree(), await right.tree()] as const;
   return { root: overlay(answers[0].value, answers[1].value), answers };
@@ -109,8 +109,8 @@ async function openSides(flags: DiffFlags, io: CliIo): Promise<Sides> {
   const range = alike ? union(leftRange, rightRange) : rightRange;
   const type = await chooseType(rightPlace.remote, flags.type, rightPlace.selector, range, io);
   return {
-    left: querySide(leftPlace.remote, { type, selector: leftPlace.selector, ...leftRange }),
-    right: querySide(rightPlace.remote, { type, selector: rightPlace.selector, ...rightRange }),
+    left: sideOf(leftPlace, type, leftRange),
+    right: sideOf(rightPlace, type, rightRange),
   };
 }
 
@@ -130,10 +130,10 @@ async function withFiles(
   }
   const open = async (spec: SideSpec, flag: string, type: string | undefined): Promise<Side> => {
     if (spec.kind === 'file') return fileSide(spec.path, type, io);
-    const { remote, selector } = placeOf(spec, flags, io);
+    const place = placeOf(spec, flags, io);
     const range = rangeOf(spec, flag, flags, io);
-    const chosen = await chooseType(remote, type, selector, range, io);
-    return querySide(remote, { type: chosen, selector, ...range });
+    const chosen = await chooseType(place.remote, type, place.selector, range, io);
+    return sideOf(place, chosen, range);
   };
   if (right.kind === 'file') {
     const opened = await open(right, '--right', flags.type);
@@ -143,7 +143,17 @@ async function withFiles(
   return { left: opened, right: await open(right, '--right', flags.type ?? opened.type) };
 }
 
-function placeOf(spec: QuerySpec, flags: DiffFlags, io: CliIo) {
+/** A server, and which series of it. */
+interface Place {
+  readonly remote: Remote;
+  readonly selector: string;
+}
+
+function sideOf({ remote, selector }: Place, profileType: string, range: Range): Side {
+  return querySide(remote, { profileType, selector, ...range });
+}
+
+function placeOf(spec: QuerySpec, flags: DiffFlags, io: CliIo): Place {
   return {
     remote: connect(flags, io, spec.url),
     selector: selectorOf(spec.selector ?? flags.selector, flags.service),
@@ -165,7 +175,7 @@ function leftRangeOf(
   // Another server or other labels: the same time.
   if (left !== undefined) return right;
   const before = rangeBefore(right);
-  const from = flags.baseFrom ?? String(before.start).padStart(13, '0');
-  const to = flags.baseTo ?? String(before.end).padStart(13, '0');
+  const from = flags.baseFrom ?? String(before.from).padStart(13, '0');
+  const to = flags.baseTo ?? String(before.to).padStart(13, '0');
   return timeRange(from, to, ['--base-from', '--base-to'], io);
 }

@@ -8,13 +8,12 @@ import type { ProfileColumns } from '../../profile/columns.ts';
 import { FoldedReader } from '../../profile/folded/read.ts';
 import { inflatePayload } from '../../profile/pprof/inflate.ts';
 import { PprofReader } from '../../profile/pprof/read.ts';
-import type { Answered } from '../client.ts';
 import { isFoldedFile } from '../file-form.ts';
 import { CliError, EXIT, note, type CliIo } from '../io.ts';
 import { treeOfColumns } from '../tree/from-columns.ts';
 import { profileOfTree } from '../tree/to-profile.ts';
 import { likeliestType } from './choose-type.ts';
-import type { Side } from './side.ts';
+import type { Answered, Side } from './side.ts';
 
 /** Folded text counts samples: nobody says how long one lasted. */
 const SAMPLES = { type: 'samples', unit: 'count' } as const;

@@ -19,10 +19,10 @@ export async function runLabels(
   const remote = connect(flags, io);
   const range = timeRange(flags.from, flags.to, ['--from', '--to'], io);
   const selector = selectorOf(flags.selector, flags.service);
-  const values =
-    name === undefined
-      ? await remote.labelNames(selector, range)
-      : await remote.labelValues(name, selector, range);
+  const asked = { selectors: [selector], ...range };
+  const { names: values } = await remote.ask(({ querier }) =>
+    name === undefined ? querier.labelNames(asked) : querier.labelValues(name, asked),
+  );
   if (form === 'json') {
     await deliver(jsonText({ kind: 'labels', name: name ?? null, values }), flags, io);
     return;

@@ -1,5 +1,5 @@
+import type { QuerierAnswer } from '../../client/index.ts';
 import { connect } from '../connection.ts';
-import type { Answered } from '../client.ts';
 import { CliError, note, type CliIo } from '../io.ts';
 import { deliver, formOf } from '../output.ts';
 import { unitOf } from '../forms/units.ts';
@@ -48,7 +48,7 @@ async function asked(flags: MergeFlags, io: CliIo): Promise<Side> {
   const range = timeRange(flags.from, flags.to, ['--from', '--to'], io);
   const selector = selectorOf(flags.selector, flags.service);
   const type = await chooseType(remote, flags.type, selector, range, io);
-  return querySide(remote, { type, selector, ...range });
+  return querySide(remote, { profileType: type, selector, ...range });
 }
 
 /** The parts of a type that people care for. */
@@ -57,14 +57,14 @@ export function shownType(type: string): string {
 }
 
 /** Says on `err` what answers say of themselves. */
-export function tellLosses(answers: readonly Answered<unknown>[], io: CliIo): void {
+export function tellLosses(answers: readonly QuerierAnswer[], io: CliIo): void {
   for (const { exact, notes } of answers) {
     if (exact === false) note(io, `the answer is not exact: ${notes ?? ''}`);
   }
 }
 
 /** The exactness of several answers together, for JSON. */
-export function exactnessOf(answers: readonly Answered<unknown>[]): {
+export function exactnessOf(answers: readonly QuerierAnswer[]): {
   exact: boolean | null;
   notes?: string;
 } {

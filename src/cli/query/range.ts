@@ -1,7 +1,12 @@
 import { TephraError } from '../../base/errors.ts';
 import { parseTime } from '../../base/parse-time.ts';
-import type { Range } from '../client.ts';
 import { CliError, EXIT, type CliIo } from '../io.ts';
+
+/** Unix ms, whole; both ends inclusive. */
+export interface Range {
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Parses both ends; `names` are what messages call them. */
 export function timeRange(
@@ -12,30 +17,29 @@ export function timeRange(
 ): Range {
   const time = (text: string, name: string): number => {
     try {
-      return parseTime(text, io.clock.nowMs());
+      return Math.floor(parseTime(text, io.clock.nowMs()));
     } catch (error) {
       throw new CliError(`${name}: ${TephraError.from(error).detail}`, EXIT.usage);
     }
   };
-  const start = time(from, names[0]);
-  const end = time(to, names[1]);
-  if (start > end) throw new CliError(`${names[0]} is after ${names[1]}`, EXIT.usage);
-  return { start: BigInt(Math.floor(start)), end: BigInt(Math.floor(end)) };
+  const range = { from: time(from, names[0]), to: time(to, names[1]) };
+  if (range.from > range.to) throw new CliError(`${names[0]} is after ${names[1]}`, EXIT.usage);
+  return range;
 }
 
 /** As long as `range`, just before it: ranges include both ends. */
-export function rangeBefore({ start, end }: Range): Range {
-  return { start: start - (end - start) - 1n, end: start - 1n };
+export function rangeBefore({ from, to }: Range): Range {
+  return { from: from - (to - from) - 1, to: from - 1 };
 }
 
 /** The shortest range that holds both. */
 export function union(a: Range, b: Range): Range {
-  return { start: a.start < b.start ? a.start : b.start, end: a.end > b.end ? a.end : b.end };
+  return { from: Math.min(a.from, b.from), to: Math.max(a.to, b.to) };
 }
 
 /** `2026-08-01T12:00:00Z`. */
-export function isoTime(ms: bigint | number): string {
-  return new Date(Number(ms)).toISOString().replace(/\.000Z$/, 'Z');
+export function isoTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.000Z$/, 'Z');
 }
 
 /** `selector` with the service as a further condition. Throws a usage error for another form. */

@@ -40,28 +40,31 @@ export async function runSeries(flags: SeriesFlags, io: CliIo): Promise<void> {
   const form = formOf(flags);
   const remote = connect(flags, io);
   const range = timeRange(flags.from, flags.to, ['--from', '--to'], io);
-  const lengthMs = Number(range.end - range.start);
+  const lengthMs = range.to - range.from;
   const stepMs = stepOf(flags.step, lengthMs);
   const selector = selectorOf(flags.selector, flags.service);
   const type = await chooseType(remote, flags.type, selector, range, io);
-  const selection = { type, selector, ...range };
-  const answer = await remote.series(selection, stepMs, flags.groupBy, flags.limit);
+  const selection = { profileType: type, selector, ...range };
+  const { groupBy, limit } = flags;
+  const answer = await remote.ask(({ querier }) =>
+    querier.series(selection, { stepMs, groupBy, limit }),
+  );
   const { source, text } = querySide(remote, selection);
-  if (answer.value.every(({ points }) => points.length === 0)) throw noData(text, type);
+  if (answer.lines.every(({ points }) => points.length === 0)) throw noData(text, type);
   tellLosses([answer], io);
   const unit = unitOf(type);
   if (form === 'json') {
-    const lines = answer.value.map(({ labels, points }) => ({
-      labels: Object.fromEntries(labels),
+    const lines = answer.lines.map(({ labels, points }) => ({
+      labels,
       points: points.map(({ timeMs, value }) => [timeMs, value]),
     }));
     const head = { kind: 'series', type, unit, ...exactnessOf([answer]), source, stepMs };
     await deliver(jsonText({ ...head, lines }), flags, io);
     return;
   }
-  const times = { startMs: Number(range.start), endMs: Number(range.end), stepMs };
+  const times = { startMs: range.from, endMs: range.to, stepMs };
   const style = textStyle({ ...flags, rows: Infinity }, type, io);
-  await deliver([seriesTable(answer.value, times, style)], flags, io);
+  await deliver([seriesTable(answer.lines, times, style)], flags, io);
 }
 
 function stepOf(text: string | undefined, lengthMs: number): number {

@@ -1,9 +1,18 @@
 import type { Profile } from '../../gen/google/v1/profile_pb.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { Answered, Range, Remote, Selection } from '../client.ts';
+import type { QuerierAnswer, QuerierSelection } from '../../client/index.ts';
+import type { Remote } from '../connection.ts';
 import type { JsonValue } from '../json.ts';
 import { treeOfFlameGraph, type CallNode } from '../tree/call-tree.ts';
-import { isoTime } from './range.ts';
+import { isoTime, type Range } from './range.ts';
+
+/** Which profiles of a server, by times that are known. */
+export type Selection = Range & Required<Pick<QuerierSelection, 'profileType' | 'selector'>>;
+
+/** An answer, and what it says about itself. */
+export interface Answered<T> extends QuerierAnswer {
+  readonly value: T;
+}
 
 /** Something with stacks: a file, or what a server answers. */
 export interface Side {
@@ -20,37 +29,30 @@ export interface Side {
   profile(): Promise<Answered<Profile>>;
 }
 
-/** A tree without anything. */
-export const EMPTY_TREE: CallNode = {
-  name: 'total',
-  self: 0n,
-  total: 0n,
-  baseSelf: 0n,
-  baseTotal: 0n,
-  children: [],
-};
-
 /** The side that a server answers. Nothing is folded into `other`: tables and stacks need every node. */
 export function querySide(remote: Remote, selection: Selection): Side {
-  const { start, end, selector, type } = selection;
+  const { from, to, selector, profileType } = selection;
+  const maxNodes = LIMITS.flameGraphNodesMax;
   return {
     text: `${selector} ${rangeText(selection)}`,
-    source: { server: remote.url, selector, from: isoTime(start), to: isoTime(end) },
-    type,
+    source: { server: remote.url, selector, from: isoTime(from), to: isoTime(to) },
+    type: profileType,
     query: { remote, selection },
     async tree() {
-      const answer = await remote.flameGraph(selection, LIMITS.flameGraphNodesMax);
-      return {
-        ...answer,
-        value: answer.value === undefined ? EMPTY_TREE : treeOfFlameGraph(answer.value),
-      };
+      const { flameGraph, ...told } = await remote.ask(({ querier }) =>
+        querier.flameGraph(selection, { maxNodes }),
+      );
+      return { ...told, value: treeOfFlameGraph(flameGraph) };
     },
-    profile: () => remote.profile(selection),
+    async profile() {
+      const { profile, ...told } = await remote.ask(({ querier }) => querier.pprof(selection));
+      return { ...told, value: profile };
+    },
   };
 }
 
-function rangeText({ start, end }: Range): string {
+function rangeText({ from, to }: Range): string {
   // To the second: people do not read more.
-  const at = (ms: bigint): string => isoTime(ms - (ms % 1_000n));
-  return `${at(start)}..${at(end)}`;
+  const at = (ms: number): string => isoTime(ms - (ms % 1_000));
+  return `${at(from)}..${at(to)}`;
 }

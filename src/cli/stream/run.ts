@@ -14,6 +14,7 @@ import { FoldedLines } from '../../profile/stack-lines/folded.ts';
 import { LineSplitter } from '../../profile/stack-lines/line-splitter.ts';
 import type { StackReader, StackSink } from '../../profile/stack-lines/sample.ts';
 import { serverOf } from '../connection.ts';
+import { counted } from '../counted.ts';
 import { CliError, EXIT, note, type CliIo } from '../io.ts';
 import { printable } from '../printable.ts';
 import { packageVersion } from '../version.ts';
@@ -174,12 +175,13 @@ function readerOf({ format, event }: StreamFlags, sink: StackSink): StackReader 
 function tell(input: Input, sent: SampleStream, flags: StreamFlags, io: CliIo): void {
   const { collector, lines, troubles, firstTroubles } = input;
   if (troubles > 0) {
-    note(io, `${troubles} lines were not understood:`);
+    note(io, `${counted(troubles, 'line was', 'lines were')} not understood:`);
     for (const why of firstTroubles) note(io, `  ${printable(why)}`);
   }
   if (collector.entries === 0) {
     if (troubles > 0) {
-      throw new CliError(`no stacks in ${lines} lines: are they ${flags.format}? See --format`);
+      const found = counted(lines, 'line: is it', 'lines: are they');
+      throw new CliError(`no stacks in ${found} ${flags.format}? See --format`);
     }
     note(io, 'no stacks came');
     return;
@@ -187,18 +189,21 @@ function tell(input: Input, sent: SampleStream, flags: StreamFlags, io: CliIo): 
   const { settledEntries, refusedEntries, connections } = sent.stats;
   const { entries, samples } = collector;
   if (settledEntries > 0) {
-    note(io, `stored ${samples} samples in ${settledEntries} entries of ${flags.service}`);
+    const stored = `${counted(samples, 'sample')} in ${counted(settledEntries, 'entry', 'entries')}`;
+    note(io, `stored ${stored} of ${flags.service}`);
     note(io, `query: tephra query top --service ${flags.service}`);
   }
   const lost = entries - settledEntries - refusedEntries;
-  if (refusedEntries > 0) note(io, `the server refused ${refusedEntries} of ${entries} entries`);
+  const all = counted(entries, 'entry', 'entries');
+  if (refusedEntries > 0) note(io, `the server refused ${refusedEntries} of ${all}`);
   if (lost > 0 && connections === 0) {
     throw new CliError(
-      `no server took the stream at ${serverOf(flags, io).url}: ${lost} entries are lost`,
+      `no server took the stream at ${serverOf(flags, io).url}: ` +
+        `${counted(lost, 'entry is', 'entries are')} lost`,
     );
   }
   if (lost > 0) {
-    throw new CliError(`${lost} of ${entries} entries were dropped or not acknowledged`);
+    throw new CliError(`${lost} of ${all} were dropped or not acknowledged`);
   }
   if (refusedEntries > 0) throw new CliError('not everything is stored');
 }

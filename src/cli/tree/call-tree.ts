@@ -2,8 +2,7 @@
  * The tree behind a flame graph. Levels hold flat groups of numbers, children lie inside the
  * interval of their parent: `x` is relative to the end of the node before, in the same level.
  */
-import { assert } from '../../base/assert.ts';
-import type { FlameGraph, FlameGraphDiff } from '../../gen/querier/v1/querier_pb.ts';
+import type { DiffFlameGraph, FlameGraph } from '../../client/index.ts';
 
 /** A node: values of the range asked for, and those of the baseline in a diff (else 0). */
 export interface CallNode {
@@ -15,30 +14,34 @@ export interface CallNode {
   readonly children: CallNode[];
 }
 
+/** A node while it is made. */
+export type GrowingNode = { -readonly [Field in keyof CallNode]: CallNode[Field] };
+
+/** A node without values and children. */
+export function emptyNode(name: string): GrowingNode {
+  return { name, self: 0n, total: 0n, baseSelf: 0n, baseTotal: 0n, children: [] };
+}
+
 interface Placed {
   readonly node: CallNode;
   readonly start: bigint;
   readonly end: bigint;
 }
 
-/** The tree of a flame graph: its root is `total`. */
-export function treeOfFlameGraph(graph: FlameGraph): CallNode {
+/** The tree of a flame graph: its root is `total`, also where there are no levels. */
+export function treeOfFlameGraph(graph: Pick<FlameGraph, 'names' | 'levels'>): CallNode {
   return build(graph.names, graph.levels, 4);
 }
 
 /** The tree of a diff; left is the baseline. */
-export function treeOfDiff(graph: FlameGraphDiff): CallNode {
+export function treeOfDiff(graph: Pick<DiffFlameGraph, 'names' | 'levels'>): CallNode {
   return build(graph.names, graph.levels, 7);
 }
 
-function build(
-  names: readonly string[],
-  levels: readonly { readonly values: readonly bigint[] }[],
-  groupSize: 4 | 7,
-): CallNode {
+function build(names: readonly string[], levels: FlameGraph['levels'], groupSize: 4 | 7): CallNode {
   let above: Placed[] = [];
   let root: CallNode | undefined;
-  for (const { values } of levels) {
+  for (const values of levels) {
     const level = placeLevel(names, values, groupSize);
     root ??= level[0]?.node;
     let parent = 0;
@@ -48,8 +51,7 @@ function build(
     }
     above = level;
   }
-  assert(root !== undefined, 'a flame graph has a root');
-  return root;
+  return root ?? emptyNode('total');
 }
 
 /** In a diff both sides advance together, so the sum of both positions places a node. */

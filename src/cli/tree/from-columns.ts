@@ -1,11 +1,10 @@
 import { stringAt, type ProfileColumns } from '../../profile/columns.ts';
-import type { CallNode } from './call-tree.ts';
+import { emptyNode, type CallNode, type GrowingNode } from './call-tree.ts';
 
+/** A node, and its children by name. */
 interface Growing {
-  readonly name: string;
-  self: bigint;
-  total: bigint;
-  readonly children: Map<string, Growing>;
+  readonly node: GrowingNode;
+  readonly byName: Map<string, Growing>;
 }
 
 /** The call tree of one value column of a profile, by function names; inlined calls are frames too. */
@@ -14,25 +13,29 @@ export function treeOfColumns(columns: ProfileColumns, type: number): CallNode {
     const name = stringAt(columns, columns.functionName[index] as number);
     return name === '' ? stringAt(columns, columns.functionSystemName[index] as number) : name;
   });
-  const root: Growing = { name: 'total', self: 0n, total: 0n, children: new Map() };
+  const root = growing('total');
   for (let sample = 0; sample < columns.sampleCount; sample++) {
     const at = type * columns.sampleCount + sample;
     const value = columns.wideValues?.[at] ?? BigInt(columns.values[at] as number);
     if (value === 0n) continue;
-    let node = root;
-    node.total += value;
+    let growth = root;
+    growth.node.total += value;
     for (const name of framesOf(columns, sample, names)) {
-      let child = node.children.get(name);
+      let child = growth.byName.get(name);
       if (child === undefined) {
-        child = { name, self: 0n, total: 0n, children: new Map() };
-        node.children.set(name, child);
+        growth.byName.set(name, (child = growing(name)));
+        growth.node.children.push(child.node);
       }
-      node = child;
-      node.total += value;
+      growth = child;
+      growth.node.total += value;
     }
-    node.self += value;
+    growth.node.self += value;
   }
-  return finished(root);
+  return root.node;
+}
+
+function growing(name: string): Growing {
+  return { node: emptyNode(name), byName: new Map() };
 }
 
 /** Names of the frames of a sample, root first. Locations and lines lie leaf first. */
@@ -57,25 +60,4 @@ function addressOf(columns: ProfileColumns, location: number): string {
   const high = BigInt(columns.locationAddressHigh[location] as number);
   const address = (high << 32n) | BigInt(columns.locationAddressLow[location] as number);
   return `0x${address.toString(16)}`;
-}
-
-function finished(root: Growing): CallNode {
-  const copy = ({ name, self, total }: Growing): CallNode => ({
-    name,
-    self,
-    total,
-    baseSelf: 0n,
-    baseTotal: 0n,
-    children: [],
-  });
-  const top = copy(root);
-  const work = [{ from: root, to: top }];
-  for (let step = work.pop(); step !== undefined; step = work.pop()) {
-    for (const child of step.from.children.values()) {
-      const node = copy(child);
-      step.to.children.push(node);
-      work.push({ from: child, to: node });
-    }
-  }
-  return top;
 }

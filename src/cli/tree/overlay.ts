@@ -1,4 +1,4 @@
-import type { CallNode } from './call-tree.ts';
+import { emptyNode, type CallNode } from './call-tree.ts';
 
 /**
  * Two trees laid over each other by the names on the way from the root: the values of `now`, and those
@@ -31,14 +31,10 @@ export function overlay(base: CallNode, now: CallNode): CallNode {
 }
 
 function pair(base: CallNode | undefined, now: CallNode | undefined): CallNode {
-  return {
-    name: now?.name ?? base?.name ?? '',
-    self: now?.self ?? 0n,
-    total: now?.total ?? 0n,
-    baseSelf: base?.self ?? 0n,
-    baseTotal: base?.total ?? 0n,
-    children: [],
-  };
+  const node = emptyNode(now?.name ?? base?.name ?? '');
+  if (now !== undefined) [node.self, node.total] = [now.self, now.total];
+  if (base !== undefined) [node.baseSelf, node.baseTotal] = [base.self, base.total];
+  return node;
 }
 
 function joined(nodes: readonly CallNode[]): CallNode | undefined {
@@ -47,11 +43,9 @@ function joined(nodes: readonly CallNode[]): CallNode | undefined {
   const sum = (value: (node: CallNode) => bigint): bigint =>
     nodes.reduce((all, node) => all + value(node), 0n);
   return {
-    name: first.name,
+    ...emptyNode(first.name),
     self: sum((node) => node.self),
     total: sum((node) => node.total),
-    baseSelf: 0n,
-    baseTotal: 0n,
     children: nodes.flatMap((node) => node.children),
   };
 }
@@ -59,12 +53,9 @@ function joined(nodes: readonly CallNode[]): CallNode | undefined {
 /** The baseline of a diff as a tree of its own. */
 export function baselineOf(root: CallNode): CallNode {
   const copy = (node: CallNode): CallNode => ({
-    name: node.name,
+    ...emptyNode(node.name),
     self: node.baseSelf,
     total: node.baseTotal,
-    baseSelf: 0n,
-    baseTotal: 0n,
-    children: [],
   });
   const top = copy(root);
   const work = [{ from: root, to: top }];

@@ -76,7 +76,7 @@ describe('tables', () => {
       '   +20      new   +1.8 pp     0   0.0%     20   1.8%  fresh',
       '   -10     gone   -1.0 pp    10   1.0%      0   0.0%  left',
       '    -1    -2.0%   -0.5 pp    50   5.0%     49   4.5%  noise2',
-      '+1 in 1 smaller changes, each below 0.5% of the total (--floor)',
+      '+1 in 1 smaller change, each below 0.5% of the total (--floor)',
       '1 unchanged',
       '',
       'Stacks',
@@ -87,7 +87,7 @@ describe('tables', () => {
       '   +20      new   +1.8 pp     0   0.0%     20   1.8%  main > fresh',
       '   -10     gone   -1.0 pp    10   1.0%      0   0.0%  main > left',
       '    -1    -2.0%   -0.5 pp    50   5.0%     49   4.5%  main > noise2',
-      '+1 in 1 smaller changes, each below 0.5% of the total (--floor)',
+      '+1 in 1 smaller change, each below 0.5% of the total (--floor)',
       '',
     ]);
   });
@@ -104,7 +104,7 @@ describe('tables', () => {
       ['208', 'a'],
       ['33', 'b'],
     ]);
-    expect(text).toContain('+1 in 1 smaller changes');
+    expect(text).toContain('+1 in 1 smaller change');
     expect(text).toContain('1 unchanged');
   });
 
@@ -133,7 +133,7 @@ describe('tables', () => {
   test('of a timeline draw its shape', () => {
     const point = (minute: number, value: number) => ({ timeMs: minute * 60_000, value });
     const text = seriesTable(
-      [{ labels: [['pod', 'a']], points: [point(1, 10), point(3, 80)] }],
+      [{ labels: { pod: 'a' }, points: [point(1, 10), point(3, 80)] }],
       { startMs: 0, endMs: 180_000, stepMs: 60_000 },
       style,
     );

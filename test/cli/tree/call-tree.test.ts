@@ -1,20 +1,17 @@
 import { describe, expect, test } from '@jest/globals';
-import { create } from '@bufbuild/protobuf';
 import { treeOfDiff, treeOfFlameGraph, type CallNode } from '../../../src/cli/tree/call-tree.ts';
 import { functionsOf } from '../../../src/cli/tree/functions.ts';
 import { stacksOf } from '../../../src/cli/tree/stacks.ts';
-import { FlameGraphDiffSchema, FlameGraphSchema } from '../../../src/gen/querier/v1/querier_pb.ts';
 
 const names = ['total', 'main', 'beta', 'delta', 'alpha', 'gamma'];
-const levels = (...rows: number[][]) => rows.map((row) => ({ values: row.map(BigInt) }));
+const levels = (...rows: number[][]) => rows.map((row) => row.map(BigInt));
 
 /** The worked example of the flame graph encoding: main;alpha;gamma 5, main;alpha 2, ... */
-const flame = create(FlameGraphSchema, {
+const flame = {
   names,
   levels: levels([0, 11, 0, 0], [0, 11, 1, 1], [1, 7, 2, 4, 0, 3, 2, 2], [3, 5, 5, 5, 2, 1, 1, 3]),
-  total: 11n,
-});
-const diff = create(FlameGraphDiffSchema, {
+};
+const diff = {
   names,
   levels: levels(
     [0, 11, 0, 0, 12, 0, 0],
@@ -22,7 +19,7 @@ const diff = create(FlameGraphDiffSchema, {
     [1, 7, 2, 0, 6, 2, 4, 0, 3, 2, 0, 6, 6, 2],
     [3, 5, 5, 2, 4, 4, 5, 2, 1, 1, 6, 0, 0, 3],
   ),
-});
+};
 const lines = (root: CallNode) =>
   [...stacksOf(root)].map(
     ({ names: stack, node }) => `${stack.join(';')} ${node.baseSelf}>${node.self}`,
@@ -49,27 +46,32 @@ describe('the tree of a flame graph', () => {
   });
 
   test('of no data is its root alone', () => {
-    const empty = create(FlameGraphSchema, { names: ['total'], levels: levels([0, 0, 0, 0]) });
+    const empty = { names: ['total'], levels: levels([0, 0, 0, 0]) };
     expect(lines(treeOfFlameGraph(empty))).toEqual([]);
+    const nothing = treeOfFlameGraph({ names: [], levels: [] });
+    expect(nothing).toMatchObject({ name: 'total', total: 0n, children: [] });
   });
 
   test('counts recursion once in the total of a function', () => {
-    const recursive = create(FlameGraphSchema, {
+    const recursive = {
       names: ['total', 'f', 'g'],
       levels: levels([0, 9, 0, 0], [0, 9, 1, 1], [1, 8, 0, 2], [1, 8, 8, 1]),
-    });
+    };
     const rows = functionsOf(treeOfFlameGraph(recursive));
     expect(rows.find((row) => row.name === 'f')).toMatchObject({ self: 9n, total: 9n });
     expect(rows.find((row) => row.name === 'g')).toMatchObject({ self: 0n, total: 8n });
   });
 
   test('may be far deeper than the call stack of this process', () => {
-    const deep = create(FlameGraphSchema, {
+    const deep = {
       names: ['total', 'f'],
-      levels: Array.from({ length: 30_000 }, (_, i) => ({
-        values: [0n, 1n, i === 29_999 ? 1n : 0n, i === 0 ? 0n : 1n],
-      })),
-    });
+      levels: Array.from({ length: 30_000 }, (_, i) => [
+        0n,
+        1n,
+        i === 29_999 ? 1n : 0n,
+        i === 0 ? 0n : 1n,
+      ]),
+    };
     expect(functionsOf(treeOfFlameGraph(deep))).toMatchObject([{ self: 1n, total: 1n }]);
   });
 });

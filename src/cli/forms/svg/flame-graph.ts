@@ -1,3 +1,4 @@
+import { counted } from '../../counted.ts';
 import { printable, shortened } from '../../printable.ts';
 import type { CallNode } from '../../tree/call-tree.ts';
 import { share } from '../../tree/changes.ts';
@@ -43,7 +44,7 @@ export function* flameGraphSvg(root: CallNode, options: PictureOptions): Generat
   }
   for (const box of boxes) yield boxText(box, root, top, rows, options);
   if (left > 0) {
-    const what = left === 1 ? '1 function is' : `${left} functions are`;
+    const what = counted(left, 'function is', 'functions are');
     yield text(PAD, top + rows * ROW + 15, `${what} too narrow or too deep to be drawn`, 'm');
   }
   yield '</svg>\n';
