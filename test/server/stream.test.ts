@@ -1,162 +1,30 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { Client, credentials, type ClientDuplexStream } from '@grpc/grpc-js';
-import { systemClock, systemTimers } from '../../src/base/clock.ts';
-import { silentLogger } from '../../src/base/logger.ts';
-import { createMetrics } from '../../src/base/metrics.ts';
-import { systemRandom } from '../../src/base/random.ts';
-import { SelectMergeStacktracesResponseSchema } from '../../src/gen/querier/v1/querier_pb.ts';
-import {
-  StreamRequestSchema,
-  StreamResponseSchema,
-  type StreamAck,
-  type StreamWelcome,
-} from '../../src/gen/tephra/v1/stream_pb.ts';
-import { startServer, type RunningServer } from '../../src/server/server.ts';
-import { createEngine } from '../../src/shards/create-engine.ts';
-import type { ShardedEngine } from '../../src/shards/sharded-engine.ts';
-import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
+import { create, toBinary } from '@bufbuild/protobuf';
+import { StreamRequestSchema } from '../../src/gen/tephra/v1/stream_pb.ts';
 import { readFlameGraph } from '../model/answers.ts';
 import { encodePprof, type ModelFrame } from '../model/profile.ts';
-import { openBytes, TestEncoder, type TestPart } from '../support/stream-agent.ts';
+import { openBytes, TestEncoder } from '../support/stream-agent.ts';
+import {
+  Call,
+  CPU,
+  SAMPLES,
+  samplePart as part,
+  StreamServer,
+  type OpenedCall,
+} from '../support/stream-server.ts';
 
-const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
-const SAMPLES = 'process_cpu:samples:count:cpu:nanoseconds';
-
-let engine: ShardedEngine;
-let server: RunningServer;
-let client: Client;
-let lastInstance = 0;
+let server: StreamServer;
 
 beforeAll(async () => {
-  engine = await createEngine({
-    store: new MemoryBlobStore(),
-    workers: 0,
-    incarnation: 1,
-    clock: systemClock,
-    timers: systemTimers,
-    random: systemRandom,
-  });
-  server = await startServer({
-    engine,
-    listen: { host: '127.0.0.1', port: 0 },
-    clock: systemClock,
-    timers: systemTimers,
-    logger: silentLogger,
-    metrics: createMetrics(),
-  });
-  client = new Client(`127.0.0.1:${server.address.port}`, credentials.createInsecure());
+  server = await StreamServer.start();
 });
 
-afterAll(async () => {
-  client.close();
-  await server.stop(1_000);
-  await engine.stop();
-});
+afterAll(() => server.stop());
 
-/** A call as an agent has it: what came, and how it ended. */
-class Call {
-  readonly stream: ClientDuplexStream<Buffer, Buffer>;
-  readonly acks: StreamAck[] = [];
-  welcome: StreamWelcome | undefined;
-  status: { code: number; details: string } | undefined;
-  #wake: (() => void)[] = [];
-
-  constructor() {
-    this.stream = client.makeBidiStreamRequest(
-      '/tephra.v1.IngestService/Stream',
-      (bytes: Buffer) => bytes,
-      (bytes: Buffer) => bytes,
-    );
-    this.stream.on('data', (bytes: Buffer) => {
-      const { message } = fromBinary(StreamResponseSchema, bytes);
-      if (message.case === 'welcome') this.welcome = message.value;
-      if (message.case === 'ack') this.acks.push(message.value);
-      this.#told();
-    });
-    this.stream.on('error', () => {});
-    this.stream.on('status', (status) => {
-      this.status = status;
-      this.#told();
-    });
-  }
-
-  /** Waits until `what` gives something; undefined if the call ends before. */
-  async until<T>(what: () => T | undefined): Promise<T> {
-    for (;;) {
-      const found = what();
-      if (found !== undefined) return found;
-      if (this.status !== undefined) throw new Error(`the call ended: ${this.status.details}`);
-      await new Promise<void>((resolve) => this.#wake.push(resolve));
-    }
-  }
-
-  async ended(): Promise<{ code: number; details: string }> {
-    while (this.status === undefined) {
-      await new Promise<void>((resolve) => this.#wake.push(resolve));
-    }
-    return this.status;
-  }
-
-  settled(sequence: number): Promise<StreamAck> {
-    return this.until(() => this.acks.find(({ settled }) => settled >= BigInt(sequence)));
-  }
-
-  #told(): void {
-    const waiting = this.#wake;
-    this.#wake = [];
-    for (const wake of waiting) wake();
-  }
-}
-
-function newInstance(): Uint8Array {
-  return Uint8Array.from({ length: 16 }, (_, i) => (i === 0 ? ++lastInstance : 7));
-}
-
-async function opened(
-  service: string,
-  open: Partial<Parameters<typeof openBytes>[0]> = {},
-): Promise<{ call: Call; welcome: StreamWelcome; instance: Uint8Array }> {
-  const call = new Call();
-  const instance = open.instance ?? newInstance();
-  call.stream.write(openBytes({ instance, labels: [['service_name', service]], ...open }));
-  return { call, welcome: await call.until(() => call.welcome), instance };
-}
-
-function part(samples: Record<string, number>, more: Partial<TestPart> = {}): TestPart {
-  return {
-    types: [SAMPLES, CPU],
-    periods: [0n, 10_000_000n],
-    startMs: Date.now() - 1_000,
-    durationMs: 500,
-    typeColumn: [0, 0],
-    typeScale: [1n, 10_000_000n],
-    samples: Object.entries(samples).map(([stack, value]) => ({ stack, values: [value] })),
-    ...more,
-  };
-}
-
-/** Own values by name, and the total. */
-async function merged(selector: string, profileType = SAMPLES): Promise<Record<string, bigint>> {
-  const { bytes } = await engine.flameGraph({
-    tenant: 'anonymous',
-    profileType,
-    selector,
-    startMs: Date.now() - 3_600_000,
-    endMs: Date.now() + 600_000,
-    maxNodes: undefined,
-  });
-  const { flamegraph } = fromBinary(SelectMergeStacktracesResponseSchema, bytes);
-  const found: Record<string, bigint> = {};
-  for (const { values } of flamegraph?.levels ?? []) {
-    for (let i = 0; i < values.length; i += 4) {
-      const name = flamegraph?.names[Number(values[i + 3])] ?? '';
-      const key = name === 'total' ? name : `${name} self`;
-      found[key] = (found[key] ?? 0n) + (values[i + (name === 'total' ? 1 : 2)] as bigint);
-    }
-  }
-  return found;
-}
+const opened = (...args: Parameters<StreamServer['opened']>): Promise<OpenedCall> =>
+  server.opened(...args);
+const merged = (...args: Parameters<StreamServer['merged']>): Promise<Record<string, bigint>> =>
+  server.merged(...args);
 
 describe('a stream over a real socket', () => {
   test('samples are acknowledged and found', async () => {
@@ -251,7 +119,7 @@ describe('equality', () => {
         labels: [],
       })),
     });
-    const pushed = await engine.push([
+    const pushed = await server.engine.push([
       {
         tenant: 'anonymous',
         labels: [
@@ -282,7 +150,7 @@ describe('equality', () => {
   });
 
   async function graphOf(service: string, profileType: string): Promise<Map<string, bigint>> {
-    const { bytes } = await engine.flameGraph({
+    const { bytes } = await server.engine.flameGraph({
       tenant: 'anonymous',
       profileType,
       selector: `{service_name="${service}"}`,
@@ -297,7 +165,7 @@ describe('equality', () => {
 describe('bad input', () => {
   /** The status of a call that sent these messages. */
   async function statusAfter(...messages: Uint8Array[]): Promise<string> {
-    const call = new Call();
+    const call = new Call(server.client);
     call.stream.write(Buffer.from(messages[0] as Uint8Array));
     const rest = messages.slice(1);
     if (rest.length > 0) await call.until(() => call.welcome);
@@ -306,7 +174,7 @@ describe('bad input', () => {
     return `${code} ${details}`;
   }
   const open = (more: Partial<Parameters<typeof openBytes>[0]> = {}): Buffer =>
-    openBytes({ instance: newInstance(), labels: [['service_name', 'bad']], ...more });
+    openBytes({ instance: server.newInstance(), labels: [['service_name', 'bad']], ...more });
   const good = (sequence: number, epoch = 1): Buffer =>
     new TestEncoder(epoch).batch(sequence, [part({ 'main;x': 1 })]);
 
