@@ -17,6 +17,7 @@ const VERSIONS = ['20.19.0', '22.23.3', '24.21.0'];
 
 const TESTS = [
   'test/agent/agent',
+  'test/agent/spans',
   'test/end-to-end/corpus',
   'test/ingest/resolve',
   'test/ingest/route',

@@ -9,7 +9,7 @@ import { SampleContexts } from './context.ts';
 import { heapParts, timeParts } from './convert.ts';
 import type { AgentOptions } from './options.ts';
 import type { Profiler, SampleContext } from './profiler.ts';
-import { followSpans } from './spans.ts';
+import { followSpans, hasSpans } from './spans.ts';
 
 /** What an agent needs of the machine. */
 export interface AgentDeps {
@@ -29,6 +29,11 @@ const FIRST_FLUSH_MS = 5_000;
 const CPU_HZ = 100;
 const HEAP_INTERVAL_BYTES = 512 * 1024;
 const HEAP_STACK_DEPTH = 64;
+/** How often OpenTelemetry is looked for while it is not there: programs may load it after us. */
+const SPANS_LOOK_MS = 500;
+/** Told once where spans are there and off. */
+export const NO_SPANS =
+  'samples have no spans of OpenTelemetry: before Node 24 that costs something';
 /** What is shorter than this is not worth a profile of its own. */
 const CUT_MS_MIN = 50;
 
@@ -42,9 +47,11 @@ export class Agent {
   #startedMs: number;
   #nextFlushMs: number;
   #cancel = (): void => {};
+  #cancelLook = (): void => {};
   /** Wall profiles that were cut at a minute and wait for the next flush. */
   #parts: SamplePart[] = [];
   #running = true;
+  #toldOfSpans = false;
   #flushes = 0;
 
   /** Starts profiling. Throws {@link TephraClientError} if the address or labels are wrong. */
@@ -66,11 +73,11 @@ export class Agent {
       { timers, random },
     );
     this.#contexts = new SampleContexts(deps.profiler.time, deps.contextFrame);
-    this.#spans = options.spans ?? deps.contextFrame;
+    this.#spans = options.cpu !== false && (options.spans ?? deps.contextFrame);
     this.#startProfilers();
     this.#startedMs = deps.clock.nowMs();
     this.#nextFlushMs = this.#startedMs + (options.firstFlushMs ?? FIRST_FLUSH_MS);
-    if (this.#spans) followSpans(this.#contexts);
+    if (this.#spans) this.#lookForSpans();
     this.#schedule();
   }
 
@@ -96,6 +103,7 @@ export class Agent {
     this.#send(false);
     this.#running = false;
     this.#cancel();
+    this.#cancelLook();
     this.#contexts.stop();
     const { heap } = this.#deps.profiler;
     if (this.#options.heap !== false) heap.stop();
@@ -119,6 +127,21 @@ export class Agent {
     if (heap !== false) profiler.heap.start(heapIntervalBytes, HEAP_STACK_DEPTH);
   }
 
+  #lookForSpans(): void {
+    if (followSpans(this.#contexts)) return;
+    this.#cancelLook = this.#deps.timers.after(SPANS_LOOK_MS, () => this.#lookForSpans());
+  }
+
+  /** Says once that spans are there and not followed, unless that was asked for. */
+  #tellOfSpans(): void {
+    const { spans, cpu } = this.#options;
+    if (this.#toldOfSpans || spans !== undefined || cpu === false) return;
+    if (this.#spans || !hasSpans()) return;
+    this.#toldOfSpans = true;
+    const fix = 'run on Node 24, or set TEPHRA_SPANS to true or false';
+    this.#options.log?.warn(NO_SPANS, { node: this.#deps.about, fix });
+  }
+
   /** A profile counts in the minute of its start, so it is cut where a minute ends. */
   #schedule(): void {
     const nowMs = this.#deps.clock.nowMs();
@@ -134,7 +157,9 @@ export class Agent {
 
   #send(restart = true): void {
     this.#guarded(() => {
+      // The manager may have been replaced.
       if (this.#spans) followSpans(this.#contexts);
+      else this.#tellOfSpans();
       this.#cutTime(restart);
       this.#takeHeap();
       this.#stream.write(this.#parts);
@@ -150,7 +175,8 @@ export class Agent {
     const { cpu } = this.#options;
     const nowMs = clock.nowMs();
     if (cpu === false || (restart && nowMs - this.#startedMs < CUT_MS_MIN)) return;
-    const profile = profiler.time.stop(restart, ({ context }) => contextOf(context?.context));
+    const profile = profiler.time.stop(restart, ({ context }) => this.#contexts.of(context));
+    this.#contexts.fetched();
     const taken = { startMs: this.#startedMs, durationMs: Math.max(0, nowMs - this.#startedMs) };
     this.#startedMs = nowMs;
     this.#keep(timeParts(profile, this.#stream.tables, {}, taken));
@@ -177,8 +203,4 @@ export class Agent {
       this.#options.log?.warn('a profile is lost', { detail });
     }
   }
-}
-
-function contextOf(context: object | undefined): SampleContext {
-  return (context ?? {}) as SampleContext;
 }

@@ -31,16 +31,28 @@ export type Whole = number | bigint;
 /** What the profiler is told about the samples that are taken now. */
 export type SampleContext = Readonly<Record<string, string>>;
 
+/** A sample, when its labels are asked for: `context` is what the profiler was told, if anything. */
+export interface SampledContext {
+  readonly context?: object;
+}
+
 /** The part of `@datadog/pprof` that is used. */
 export interface Profiler {
   readonly time: {
     start(options: Readonly<Record<string, unknown>>): void;
     stop(
       restart: boolean,
-      labels: (of: { readonly context?: { readonly context?: object } }) => SampleContext,
+      labels: (of: { readonly context?: SampledContext }) => SampleContext,
     ): PprofObject;
-    setContext(context: SampleContext): void;
+    /** Samples from now on have it; not with AsyncContextFrame. */
+    setContext(context: object): void;
+    /** Samples within `run`, and of what it starts, have it; only with AsyncContextFrame. */
     runWithContext<R>(context: SampleContext, run: () => R): R;
+    getContext(): object | undefined;
+    /** By `constants.kSampleCount`, how many samples were taken. */
+    getState(): { readonly [index: number]: number };
+    readonly constants: { readonly kSampleCount: number };
+    /** The others throw where it is false. */
     isStarted(): boolean;
   };
   readonly heap: {

@@ -26,7 +26,7 @@ export async function startAgent(
     clock: systemClock,
     timers: systemTimers,
     random: systemRandom,
-    contextFrame: hasContextFrame(node, process.execArgv),
+    contextFrame: hasContextFrame(),
     about: `node ${node}`,
     ...deps,
     profiler,

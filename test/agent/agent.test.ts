@@ -1,11 +1,12 @@
+import { AsyncResource } from 'node:async_hooks';
 import { EventEmitter } from 'node:events';
 import { describe, expect, test } from '@jest/globals';
-import { Agent } from '../../src/agent/agent.ts';
+import { Agent, NO_SPANS } from '../../src/agent/agent.ts';
 import { hasContextFrame, SampleContexts } from '../../src/agent/context.ts';
 import { flushOnExit } from '../../src/agent/exit.ts';
 import { merged, optionsOf } from '../../src/agent/options.ts';
 import type { PprofObject, Profiler, SampleContext } from '../../src/agent/profiler.ts';
-import { followSpans } from '../../src/agent/spans.ts';
+import { followSpans, hasSpans } from '../../src/agent/spans.ts';
 import { NO_PROFILER, startAgent } from '../../src/agent/start.ts';
 import { systemTimers } from '../../src/base/clock.ts';
 import { seededRandom } from '../../src/base/random.ts';
@@ -13,22 +14,40 @@ import { FakeServer } from '../client/stream/fake-server.ts';
 
 /** A profiler that saw ten samples of `main` whenever it is asked. */
 class FakeProfiler implements Profiler {
-  context: SampleContext = {};
+  /** What a sample that is taken now would have. */
+  get context(): SampleContext {
+    return (this.holder as { context?: SampleContext }).context ?? {};
+  }
   started: string[] = [];
+  isRunning = true;
+  /** How often the profiler was told something. */
+  told = 0;
+  readonly state: Record<number, number> = { 3: 0 };
+  /** What a sample keeps. */
+  holder: object = {};
   readonly time = {
     start: (): void => void this.started.push('time'),
     stop: (restart: boolean): PprofObject => {
       if (!restart) this.started.push('time stopped');
       return this.#profile([10, 100_000_000, 90_000_000]);
     },
-    setContext: (context: SampleContext): void => {
-      this.context = context;
+    setContext: (context: object): void => {
+      this.told++;
+      this.holder = context;
     },
     runWithContext: <R>(context: SampleContext, run: () => R): R => {
-      this.context = context;
-      return run();
+      const before = this.holder;
+      this.holder = { context };
+      try {
+        return run();
+      } finally {
+        this.holder = before;
+      }
     },
-    isStarted: (): boolean => true,
+    getContext: (): object => this.context,
+    getState: (): Record<number, number> => this.state,
+    constants: { kSampleCount: 3 },
+    isStarted: (): boolean => this.isRunning,
   };
   readonly heap = {
     start: (): void => void this.started.push('heap'),
@@ -153,34 +172,104 @@ describe('contexts', () => {
     expect(seen).toEqual([a, b, none, a, b, none]);
   });
 
+  test('are told once a sample, however often they change', () => {
+    const profiler = new FakeProfiler();
+    const contexts = new SampleContexts(profiler.time, false);
+    for (let i = 0; i < 100; i++) contexts.run({ i: String(i) }, () => {});
+    expect(profiler.told).toBe(1);
+    const sampled = contexts.run({ i: 'sampled' }, () => {
+      profiler.state[3] = 1;
+      return { context: profiler.holder };
+    });
+    contexts.run({ i: 'later' }, () => {});
+    expect([profiler.told, contexts.of(sampled)]).toEqual([2, { i: 'sampled' }]);
+    contexts.stop();
+  });
+
   test('are told to the profiler where Node carries them', () => {
     const profiler = new FakeProfiler();
     const contexts = new SampleContexts(profiler.time, true);
-    const result = contexts.run({ a: '1' }, () => contexts.run({ b: '2' }, () => 'done'));
-    expect([result, profiler.context]).toEqual(['done', { a: '1', b: '2' }]);
-    expect(hasContextFrame('24.1.0', [])).toBe(true);
-    expect(hasContextFrame('24.1.0', ['--no-async-context-frame'])).toBe(false);
-    expect(hasContextFrame('22.9.0', ['--experimental-async-context-frame'])).toBe(true);
-    expect(hasContextFrame('20.19.0', [])).toBe(false);
+    const seen = contexts.run({ a: '1' }, () => contexts.run({ b: '2' }, () => profiler.context));
+    expect([seen, profiler.context, profiler.told]).toEqual([{ a: '1', b: '2' }, {}, 0]);
   });
 
-  test('have the active span of OpenTelemetry', () => {
+  test('cost nothing, and throw nothing, while nothing is profiled', () => {
+    for (const isNative of [true, false]) {
+      const profiler = new FakeProfiler();
+      const contexts = new SampleContexts(profiler.time, isNative);
+      profiler.isRunning = false;
+      expect(contexts.run({ a: '1' }, () => 'ran')).toBe('ran');
+      expect(contexts.runInSpan('a1', 'b2', () => 'ran')).toBe('ran');
+      expect(profiler.told).toBe(0);
+    }
+  });
+
+  test('have the active span of OpenTelemetry, and none where none is active', () => {
     const api = Symbol.for('opentelemetry.js.api.1');
     const key = Symbol.for('OpenTelemetry Context Key SPAN');
     const context = {
       with: (_: unknown, run: (n: number) => unknown, self: unknown, n: number): unknown =>
         run.call(self, n),
     };
-    (globalThis as Record<symbol, unknown>)[api] = { context };
     const profiler = new FakeProfiler();
     const contexts = new SampleContexts(profiler.time, true);
-    followSpans(contexts);
-    followSpans(contexts);
-    const spanContext = (): object => ({ spanId: 'a1', traceId: 'b2' });
-    const active = { getValue: (asked: symbol) => (asked === key ? { spanContext } : undefined) };
-    expect(context.with(active, (n) => n + 1, undefined, 41)).toBe(42);
-    expect(profiler.context).toEqual({ span_id: 'a1', trace_id: 'b2' });
+    expect([hasSpans(), followSpans(contexts)]).toEqual([false, false]);
+    (globalThis as Record<symbol, unknown>)[api] = { context };
+    expect([hasSpans(), followSpans(contexts), followSpans(contexts)]).toEqual([true, true, true]);
+    const spanOf = (spanId: string): object => ({
+      getValue: (asked: symbol) =>
+        asked === key ? { spanContext: () => ({ spanId, traceId: 'b2' }) } : undefined,
+    });
+    const seen: SampleContext[] = [];
+    const see = (n: number): number => {
+      seen.push(profiler.context);
+      return n + 1;
+    };
+    const within = (spanId: string): unknown => context.with(spanOf(spanId), see, undefined, 41);
+    expect(contexts.run({ route: '/' }, () => within('a1'))).toBe(42);
+    context.with(spanOf('a1'), () => within('00'), undefined, 0);
+    context.with(spanOf('a1'), () => within('a2'), undefined, 0);
+    expect(seen).toEqual([
+      { route: '/', span_id: 'a1', trace_id: 'b2' },
+      {},
+      { span_id: 'a2', trace_id: 'b2' },
+    ]);
     delete (globalThis as Record<symbol, unknown>)[api];
+  });
+
+  test.each([
+    { contextFrame: true, spans: undefined, says: [] },
+    { contextFrame: false, spans: false, says: [] },
+    { contextFrame: false, spans: undefined, says: [NO_SPANS] },
+  ])('spans that are left out are told once: %j', async ({ contextFrame, spans, says }) => {
+    const api = Symbol.for('opentelemetry.js.api.1');
+    (globalThis as Record<symbol, unknown>)[api] = { context: { with: () => {} } };
+    const lines: string[] = [];
+    const log = { info: () => {}, warn: (message: string) => void lines.push(message) };
+    const deps = { profiler: new FakeProfiler(), contextFrame };
+    const agent = await startAgent({ url: 'http://127.0.0.1:9', log, spans }, deps);
+    await agent?.flush(1);
+    await agent?.flush(1);
+    delete (globalThis as Record<symbol, unknown>)[api];
+    await agent?.stop(1);
+    expect(lines.filter((line) => line === NO_SPANS)).toEqual(says);
+  });
+});
+
+// Elsewhere there is another hook, and this one is not used.
+const withoutFrame = hasContextFrame() ? describe.skip : describe;
+withoutFrame('contexts where Node does not carry them', () => {
+  test('come back where a callback that interrupted them ends', () => {
+    const profiler = new FakeProfiler();
+    const contexts = new SampleContexts(profiler.time, false);
+    contexts.run({ first: 'yes' }, () => {});
+    const outside = new AsyncResource('OUTSIDE');
+    const seen = contexts.run({ a: '1' }, () => [
+      outside.runInAsyncScope(() => profiler.context),
+      profiler.context,
+    ]);
+    expect(seen).toEqual([{}, { a: '1' }]);
+    contexts.stop();
   });
 });
 
