@@ -1,6 +1,9 @@
 import { Agent, request } from 'node:http';
 
-/** A Connect client for unary calls, binary over HTTP/1.1: what most agents and Grafana speak. */
+/**
+ * A Connect client for unary calls, binary over HTTP/1.1: what most agents and Grafana speak. Not
+ * `tephradb/client`: bodies are made before the clock starts, and answers are decoded after it has stopped.
+ */
 export class ConnectClient {
   #agent;
   #url;

@@ -11,7 +11,8 @@ const TYPES = [
 
 /**
  * What one pod's agent sends over `tephra.v1.IngestService/Stream`: messages of one epoch, written by the
- * bench itself from docs/protocol/stream.md.
+ * bench itself from docs/protocol/stream.md. Not by `tephradb/client`, because they are made before the clock
+ * starts.
  */
 export class PodStream {
   #fleet;
