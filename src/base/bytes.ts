@@ -158,9 +158,10 @@ export class ByteWriter {
     return this.#buffer.slice(0, this.#size);
   }
 
-  /** Forgets what was written and keeps the buffer. */
-  reset(): void {
+  /** Forgets what was written and keeps the buffer, unless it has grown beyond `keptBytes`. */
+  reset(keptBytes = Number.MAX_SAFE_INTEGER): void {
     this.#size = 0;
+    if (this.#buffer.byteLength > keptBytes) this.#buffer = new Uint8Array(0);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import type { Reason } from '../base/errors.ts';
 import { HOUR_MS, floorTo } from '../base/time.ts';
-import { decodeFragment, decodeSection } from '../storage/fragment/decode.ts';
+import { decodeFragment, readSection } from '../storage/fragment/decode.ts';
 import type { FragmentView, SectionEntry, SectionView } from '../storage/fragment/decode.ts';
 import { encodeFragment } from '../storage/fragment/encode.ts';
 import type { FragmentPush, FragmentSection } from '../storage/fragment/encode.ts';
@@ -261,7 +261,7 @@ export class ShardWriter {
       assert(scope !== undefined, `no scope of epoch ${entry.epoch}`);
       const read = (): SectionView => {
         again ??= decodeFragment(bytes);
-        return decodeSection(bytes, again.sections[i] as SectionEntry);
+        return readSection(bytes, again.sections[i] as SectionEntry);
       };
       this.#state.head.add(headSection(fragment, entry, read, scope, bytes));
     }

@@ -9,10 +9,10 @@ import type { ValueColumn } from '../../storage/column/from-values.ts';
 import { saturate, seriesColumn } from '../../storage/column/entries.ts';
 import type { Entries, TypeColumn } from '../../storage/column/entries.ts';
 import { EntriesPacker, type EncodedEntries } from '../../storage/column/pack.ts';
+import { StackSums } from '../../storage/column/stack-sums.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import type { FragmentPush, PushGroup } from '../../storage/fragment/encode.ts';
 import type { ScopeRefs } from './scope-refs.ts';
-import { StackSums } from './sum-stacks.ts';
 import type { StreamFamily, StreamTables } from './tables.ts';
 
 /** Where a part is resolved. */
@@ -154,7 +154,8 @@ export class PartBuilder {
       } else {
         const { stacks: idEnd } = dictionary.lengths;
         const sums = this.#sums;
-        count = sums.sum(this.#ids, from, to, idEnd, values, rows, columns);
+        sums.add(this.#ids, from, to, idEnd, values, rows, columns);
+        count = sums.take(columns, 'dropped');
         if (count === 0) continue;
         group = this.#fitsPacked
           ? this.#packer.pack(sums.stacks, 0, count, sums.ticks, 0, sums.stride, columns)

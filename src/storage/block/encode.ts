@@ -49,7 +49,7 @@ import type { TypeColumn } from '../column/entries.ts';
 import { columnCount, writeGrains, writeTickTotals } from '../column/types.ts';
 import { type Envelope, writeDirectory, writeHeader } from '../envelope.ts';
 import { hourMask, writeHours } from '../hour-set.ts';
-import { type PushEntry, type RefBase, writePushes } from './pushes.ts';
+import { type PushList, type RefBase, writePushes } from './pushes.ts';
 
 /** One minute of a family. */
 export interface MinuteColumn {
@@ -58,7 +58,7 @@ export interface MinuteColumn {
   /** One a series, in the order of the family's. */
   readonly types: readonly TypeColumn[];
   /** At least one, by offset. */
-  readonly pushes: readonly PushEntry[];
+  readonly pushes: PushList;
   /** What `encodeEntries` writes. */
   readonly entries: Uint8Array;
 }
@@ -159,9 +159,9 @@ function writeEntry(directory: ByteWriter, section: BlockSection, blockHours: nu
 
 function writeSection(writer: ByteWriter, section: BlockSection, dayMs: number): void {
   const families = section.families.toSorted((a, b) => firstSeries(a) - firstSeries(b));
-  const firstRef = families[0]?.minutes[0]?.pushes[0]?.ref;
-  assert(firstRef !== undefined, 'a section without pushes');
-  const base: RefBase = { dayMs, incarnation: firstRef.incarnation, seq: firstRef.seq };
+  const [first] = families[0]?.minutes[0]?.pushes ?? [];
+  assert(first !== undefined, 'a section without pushes');
+  const base: RefBase = { dayMs, incarnation: first.ref.incarnation, seq: first.ref.seq };
   writer.varint(base.incarnation).varint(base.seq).varint(families.length);
   const columns = new ByteWriter(16 * 1024);
   for (const family of families) writeFamily(writer, columns, family, base);

@@ -29,6 +29,11 @@ export interface PushEntry {
   readonly ref: PushRef;
 }
 
+/** Pushes by offset. An array is one; what is long may be made while it is read. */
+export interface PushList extends Iterable<PushEntry> {
+  readonly length: number;
+}
+
 /** What refs of a section are relative to. */
 export interface RefBase {
   readonly dayMs: number;
@@ -45,7 +50,7 @@ const ALL_FLAGS = 15;
 /** Writes the list; pushes come by offset (asserted) and `types` are those of the column. */
 export function writePushes(
   writer: ByteWriter,
-  pushes: readonly PushEntry[],
+  pushes: PushList,
   types: readonly TypeTicks[],
   minute: number,
   base: RefBase,
@@ -110,17 +115,30 @@ function writeTicks(
   types: readonly TypeTicks[],
 ): void {
   assert(totals.length === types.length, 'a push has one total a type');
-  const ticks: bigint[] = Array.from({ length: columnCount(types) }, () => TOTAL_MAX);
-  for (const [i, { grain, column }] of types.entries()) {
-    const total = totals[i] as bigint;
-    const own = total === TOTAL_MAX ? TOTAL_MAX : total / grain;
-    if (own < (ticks[column] as bigint)) ticks[column] = own;
-  }
-  for (const [i, { grain, column }] of types.entries()) {
+  const ticks = tickTotals(types, totals);
+  for (let t = 0; t < types.length; t++) {
+    const { grain, column } = types[t] as TypeTicks;
     const total = saturate((ticks[column] as bigint) * grain);
-    assert(total === totals[i], 'a total of a push does not fit the grains of its column');
+    assert(total === totals[t], 'a total of a push does not fit the grains of its column');
   }
   for (const tick of ticks) writer.varintBig(tick);
+}
+
+/** Sum of the ticks of each column, from the totals of the types that read them. */
+export function tickTotals(
+  types: readonly Pick<TypeTicks, 'grain' | 'column'>[],
+  totals: readonly bigint[],
+): bigint[] {
+  const ticks: bigint[] = [];
+  for (let t = 0; t < types.length; t++) {
+    const { grain, column } = types[t] as TypeTicks;
+    const total = totals[t] as bigint;
+    const own = total === TOTAL_MAX ? TOTAL_MAX : total / grain;
+    while (ticks.length <= column) ticks.push(TOTAL_MAX);
+    // A type that saturated says less than one that did not: the smallest is the true one.
+    if (own < (ticks[column] as bigint)) ticks[column] = own;
+  }
+  return ticks;
 }
 
 function readTicks(reader: ByteReader, columns: number, types: readonly TypeTicks[]): bigint[] {

@@ -61,7 +61,7 @@ export function readBig(reader: ByteReader): bigint {
 }
 
 /** Columns that types refer to: one more than the highest. */
-export function columnCount(types: readonly TypeTicks[]): number {
+export function columnCount(types: readonly Pick<TypeTicks, 'column'>[]): number {
   let count = 0;
   for (const { column } of types) if (column >= count) count = column + 1;
   return count;

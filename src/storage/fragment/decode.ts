@@ -34,23 +34,29 @@ export interface FragmentView {
   readonly sections: readonly SectionEntry[];
 }
 
+/** Where the pushes of a section lie. */
+export interface SectionRange {
+  /** The partition: start of the UTC day, Unix ms. */
+  readonly dayMs: number;
+  /** First and last start of a push, Unix ms. */
+  readonly minMs: number;
+  readonly maxMs: number;
+  readonly pushCount: number;
+  /** The section is `[at, end)` of the fragment. */
+  readonly at: number;
+  readonly end: number;
+}
+
 /** A row of the directory. Fields as in `FragmentSection`. */
-export interface SectionEntry {
+export interface SectionEntry extends SectionRange {
   readonly tenant: string;
   readonly service: string;
-  readonly dayMs: number;
   readonly epoch: number;
   readonly seed: TableLengths;
   readonly from: TableLengths;
   readonly to: TableLengths;
-  /** First and last start of a push, Unix ms. */
-  readonly minMs: number;
-  readonly maxMs: number;
-  /** Identity of each push, 16 bytes; all zero = none. */
-  readonly keys: readonly Uint8Array[];
-  /** The section is `[at, end)` of the fragment. */
-  readonly at: number;
-  readonly end: number;
+  /** Identities of the pushes, KEY_BYTES each; all zero = none. A view. */
+  readonly keys: Uint8Array;
   /** CRC-32 of the section. */
   readonly crc: number;
 }
@@ -128,8 +134,24 @@ function readEntry(reader: ByteReader, at: number): SectionEntry {
   const minMs = dayMs + reader.varint();
   const maxMs = minMs + reader.varint();
   if (maxMs >= dayMs + DAY_MS) reader.fail('a push starts outside of its partition');
-  const keys = readList(reader, KEY_BYTES, () => reader.raw(KEY_BYTES));
-  return { tenant, service, dayMs, epoch, seed, from, to, minMs, maxMs, keys, at, end, crc };
+  const pushCount = reader.varint();
+  const keys = reader.raw(pushCount * KEY_BYTES);
+  return {
+    tenant,
+    service,
+    dayMs,
+    epoch,
+    seed,
+    from,
+    to,
+    minMs,
+    maxMs,
+    pushCount,
+    keys,
+    at,
+    end,
+    crc,
+  };
 }
 
 /**
@@ -137,13 +159,26 @@ function readEntry(reader: ByteReader, at: number): SectionEntry {
  * fragment, `entry.at` for the section alone. Throws `corrupt_block`.
  */
 export function decodeSection(bytes: Uint8Array, entry: SectionEntry, base = 0): SectionView {
+  checkSection(
+    bytes.subarray(entry.at - base, entry.end - base),
+    entry.crc,
+    `section ${entry.tenant}/${entry.service}`,
+  );
+  return readSection(bytes, entry, base);
+}
+
+/** The same for bytes that were checked, or never left this process. */
+export function readSection(bytes: Uint8Array, entry: SectionEntry, base = 0): SectionView {
   const what = `section ${entry.tenant}/${entry.service}`;
   const at = entry.at - base;
   const end = entry.end - base;
   const reader = new ByteReader(bytes, what, at, end);
-  checkSection(bytes.subarray(at, end), entry.crc, what);
   const slice = reader.block();
-  const pushes = entry.keys.map((key, index) => readPush(reader, entry, key, index));
+  const pushes: PushView[] = [];
+  for (let index = 0; index < entry.pushCount; index++) {
+    const key = entry.keys.subarray(index * KEY_BYTES, (index + 1) * KEY_BYTES);
+    pushes.push(readPush(reader, entry, key, index));
+  }
   reader.expectEnd();
   return { slice, pushes };
 }
@@ -163,11 +198,23 @@ function readPush(
   return { index, key, profileId, startMs, durationMs, types, groups };
 }
 
-function readTypes(reader: ByteReader): TypeColumn[] {
-  const grains = readList(reader, 3, () => ({
+/** What stands in front of the ticks of a push: how each type reads them. */
+export type TypeHead = Omit<TypeColumn, 'total'>;
+
+/** The types in `bytes[at, end)`. Throws `corrupt_block`. */
+export function readTypesAt(bytes: Uint8Array, at: number, end: number): TypeHead[] {
+  return readTypeHeads(new ByteReader(bytes, 'types', at, end));
+}
+
+function readTypeHeads(reader: ByteReader): TypeHead[] {
+  return readList(reader, 3, () => ({
     series: reader.varint(),
     ...readGrain(reader, Number.MAX_SAFE_INTEGER),
   }));
+}
+
+function readTypes(reader: ByteReader): TypeColumn[] {
+  const grains = readTypeHeads(reader);
   const ticks = readList(reader, 1, () => readBig(reader));
   return grains.map(({ series, column, grain }) => {
     const total = ticks[column];

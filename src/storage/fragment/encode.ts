@@ -123,9 +123,11 @@ const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 /** The bytes of a fragment. Broken invariants of the types above are asserted. */
 export function encodeFragment(fragment: Fragment): Uint8Array {
   assert(fragment.arrivalHourMs % HOUR_MS === 0, 'an arrival hour begins on the hour');
-  const writer = new ByteWriter(64 * 1024);
+  const writer = BODY;
+  writer.reset(SCRATCH_BYTES_MAX);
   writeHeader(writer, FRAGMENT_ENVELOPE);
-  const directory = new ByteWriter(1024);
+  const directory = DIRECTORY;
+  directory.reset(SCRATCH_BYTES_MAX);
   directory
     .varint(fragment.incarnation)
     .varint(fragment.seq)
@@ -217,8 +219,14 @@ function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void 
   }
 }
 
-/** Scratch of the thread: one group is encoded at a time. */
+/**
+ * Scratch of the thread: fragments are written many times a second, each larger than what the last
+ * one would have freed by then. What is rarely that large is not kept.
+ */
+const BODY = new ByteWriter(64 * 1024);
+const DIRECTORY = new ByteWriter(1024);
 const ENTRIES = new ByteWriter(16 * 1024);
+const SCRATCH_BYTES_MAX = 2 * LIMITS.flushBytes;
 
 function writeIds(writer: ByteWriter, { spanId, traceId }: PushGroup): void {
   if (spanId === '' && traceId === '') {

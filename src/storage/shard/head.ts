@@ -1,4 +1,4 @@
-import type { FragmentView, SectionEntry, SectionView } from '../fragment/decode.ts';
+import type { FragmentView, SectionEntry, SectionRange, SectionView } from '../fragment/decode.ts';
 import type { Dictionary } from '../dictionary/dictionary.ts';
 import type { TableLengths } from '../dictionary/lengths.ts';
 
@@ -13,17 +13,12 @@ export interface SectionScope {
 }
 
 /** A section of a durable fragment that no root counts as absorbed yet. */
-export interface HeadSection {
+export interface HeadSection extends SectionRange {
   readonly incarnation: number;
   readonly seq: number;
   readonly arrivalHourMs: number;
   readonly tenant: string;
   readonly service: string;
-  /** The partition: start of the UTC day of the events. */
-  readonly dayMs: number;
-  /** First and last start of a push, Unix ms. */
-  readonly minMs: number;
-  readonly maxMs: number;
   /** Table lengths of the writer after this section. */
   readonly to: TableLengths;
   readonly scope: SectionScope;
@@ -59,6 +54,9 @@ class LazySection implements HeadSection {
   readonly dayMs: number;
   readonly minMs: number;
   readonly maxMs: number;
+  readonly pushCount: number;
+  readonly at: number;
+  readonly end: number;
   readonly to: TableLengths;
   readonly scope: SectionScope;
   readonly bytes: Uint8Array;
@@ -81,6 +79,9 @@ class LazySection implements HeadSection {
     this.dayMs = entry.dayMs;
     this.minMs = entry.minMs;
     this.maxMs = entry.maxMs;
+    this.pushCount = entry.pushCount;
+    this.at = entry.at;
+    this.end = entry.end;
     this.to = entry.to;
     this.scope = scope;
     this.bytes = bytes;

@@ -207,7 +207,7 @@ test('a minute outside of the hours, pushes out of order and foreign series are 
       families: s.families.map((f) => ({ ...f, minutes: f.minutes.map(change) })),
     })),
   });
-  expect(() => encodeBlock(edit((m) => ({ ...m, pushes: m.pushes.toReversed() })))).toThrow(
+  expect(() => encodeBlock(edit((m) => ({ ...m, pushes: [...m.pushes].toReversed() })))).toThrow(
     /varint/,
   );
   expect(() => encodeBlock(edit((m) => ({ ...m, types: m.types.toReversed() })))).toThrow(/series/);

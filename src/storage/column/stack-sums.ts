@@ -1,4 +1,7 @@
-import type { Entries } from '../../storage/column/entries.ts';
+import type { Entries } from './entries.ts';
+
+/** Whether stacks that are 0 in all columns are told. */
+export type Zeros = 'kept' | 'dropped';
 
 /**
  * Sorts and sums entries by stack without comparing: values are added into arrays by stack id, two
@@ -12,7 +15,9 @@ export class StackSums {
   #bits: Uint32Array = new Uint32Array(0);
   #words: Uint32Array = new Uint32Array(0);
   #size = 0;
-  /** What the last call found: ascending ids. */
+  /** Entries added since the last {@link take}: there are no more stacks. */
+  #added = 0;
+  /** What the last {@link take} found: ascending ids. */
   stacks: Uint32Array = new Uint32Array(64);
   /** Their sums: tick i of column c is at `c * stride + i`. */
   ticks: Float64Array = new Float64Array(64);
@@ -24,11 +29,10 @@ export class StackSums {
   }
 
   /**
-   * Sums `ids[from, to)`, which are below `idEnd`; column c of the values is `values[c * rows + i]`, whole,
-   * not negative, and their sum below 2^53. Returns how many stacks there are, without those that are 0 in
-   * all columns: {@link stacks} and {@link ticks} begin with them, until the next call.
+   * Adds `ids[from, to)`, which are below `idEnd`; column c of the values is `values[c * rows + i]`, whole,
+   * not negative. The sum of a column must stay below 2^53, and `columns` the same until {@link take}.
    */
-  sum(
+  add(
     ids: Uint32Array,
     from: number,
     to: number,
@@ -36,8 +40,9 @@ export class StackSums {
     values: Float64Array,
     rows: number,
     columns: number,
-  ): number {
+  ): void {
     this.#reserve(idEnd, columns);
+    this.#added += to - from;
     const bits = this.#bits;
     const words = this.#words;
     const first = this.#sums[0] as Float64Array;
@@ -57,7 +62,43 @@ export class StackSums {
         sums[id] = (sums[id] as number) + (values[offset + i] as number);
       }
     }
-    return this.#take(this.#sort(to - from), columns);
+  }
+
+  /**
+   * How many stacks were added since the last time: {@link stacks} and {@link ticks} begin with them,
+   * until the next call, and the sums are 0 again.
+   */
+  take(columns: number, zeros: Zeros): number {
+    const count = this.#sort(Math.min(this.#added, this.#size));
+    this.#added = 0;
+    if (this.ticks.length < count * columns) this.ticks = new Float64Array(2 * count * columns);
+    this.stride = count;
+    const sorted = this.stacks;
+    const { ticks } = this;
+    const only = columns === 1 ? (this.#sums[0] as Float64Array) : undefined;
+    const keepsZeros = zeros === 'kept';
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      const id = sorted[i] as number;
+      if (only !== undefined) {
+        const tick = only[id] as number;
+        if (tick === 0 && !keepsZeros) continue;
+        ticks[kept] = tick;
+        only[id] = 0;
+      } else {
+        let any = keepsZeros;
+        for (let column = 0; column < columns; column++) {
+          const sums = this.#sums[column] as Float64Array;
+          const tick = sums[id] as number;
+          ticks[column * count + kept] = tick;
+          if (tick !== 0) any = true;
+          sums[id] = 0;
+        }
+        if (!any) continue;
+      }
+      sorted[kept++] = id;
+    }
+    return kept;
   }
 
   /** A copy of the first `count` of what the last call found. */
@@ -95,45 +136,23 @@ export class StackSums {
     return count;
   }
 
-  /** Takes out what was summed for the first `count` sorted ids. */
-  #take(count: number, columns: number): number {
-    if (this.ticks.length < count * columns) this.ticks = new Float64Array(2 * count * columns);
-    this.stride = count;
-    const sorted = this.stacks;
-    const { ticks } = this;
-    const only = columns === 1 ? (this.#sums[0] as Float64Array) : undefined;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      const id = sorted[i] as number;
-      if (only !== undefined) {
-        const tick = only[id] as number;
-        if (tick === 0) continue;
-        ticks[kept] = tick;
-        only[id] = 0;
-      } else {
-        let any = false;
-        for (let column = 0; column < columns; column++) {
-          const sums = this.#sums[column] as Float64Array;
-          const tick = sums[id] as number;
-          ticks[column * count + kept] = tick;
-          if (tick !== 0) any = true;
-          sums[id] = 0;
-        }
-        if (!any) continue;
-      }
-      sorted[kept++] = id;
-    }
-    return kept;
-  }
-
   #reserve(idEnd: number, columns: number): void {
     if (idEnd > this.#size) {
-      // All sums are 0 between two calls: nothing has to be kept.
       this.#size = Math.max(1_024, Math.ceil(idEnd * 1.25));
-      this.#sums.length = 0;
-      this.#bits = new Uint32Array((this.#size >>> 5) + 1);
-      this.#words = new Uint32Array((this.#bits.length >>> 5) + 1);
+      for (const [c, sums] of this.#sums.entries()) {
+        this.#sums[c] = new Float64Array(this.#size);
+        if (this.#added > 0) this.#sums[c].set(sums);
+      }
+      const words = (this.#size >>> 5) + 1;
+      this.#bits = grown(this.#bits, words);
+      this.#words = grown(this.#words, (words >>> 5) + 1);
     }
     while (this.#sums.length < columns) this.#sums.push(new Float64Array(this.#size));
   }
+}
+
+function grown(array: Uint32Array, length: number): Uint32Array {
+  const larger = new Uint32Array(length);
+  larger.set(array);
+  return larger;
 }
