@@ -18,6 +18,7 @@ const VERSIONS = ['20.19.0', '22.23.3', '24.21.0'];
 const TESTS = [
   'test/agent/agent',
   'test/agent/spans',
+  'test/client',
   'test/end-to-end/corpus',
   'test/ingest/resolve',
   'test/ingest/route',

@@ -35,7 +35,10 @@ interface CallerDeps {
 }
 
 const SYSTEM: CallerDeps = { clock: systemClock, timers: holdingTimers, random: systemRandom };
-/** The longest wait before the first repetition; doubled each time, and a random part of it is waited. */
+/**
+ * The longest wait before the first repetition, beyond what the server asks for; doubled each time, and a
+ * random part of it is waited.
+ */
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 10_000;
 
@@ -71,7 +74,7 @@ export class Caller {
         });
       } catch (thrown) {
         const error = toClientError(thrown);
-        const waitMs = this.#backoffMs(tried);
+        const waitMs = error.retryAfterMs + this.#backoffMs(tried);
         leftMs = untilMs - clock.monotonicMs() - waitMs;
         const again = repeatable && tried < this.#rules.retries && mayPass(error) && leftMs > 0;
         if (!again) throw error;

@@ -43,17 +43,16 @@ import { createTransports, type ConnectOptions, type Transports } from './transp
  * BigInt, as they may pass 2^53; times are Unix milliseconds.
  */
 export class TephraClient {
-  /** Connections, for a stream of profiles. */
-  readonly transports: Transports;
   /** The questions that others than Tephra answer too. */
   readonly querier: QuerierClient;
+  readonly #transports: Transports;
   readonly #clock: Clock;
   readonly #caller: Caller;
   readonly #ingest: Client<typeof IngestService>;
   readonly #query: Client<typeof QueryService>;
 
   constructor(transports: Transports, clock: Clock = systemClock) {
-    this.transports = transports;
+    this.#transports = transports;
     this.#clock = clock;
     this.#ingest = createClient(IngestService, transports.calls);
     this.#query = createClient(QueryService, transports.calls);
@@ -63,7 +62,7 @@ export class TephraClient {
 
   /** The server's URL, without a slash at its end. */
   get url(): string {
-    return this.transports.url;
+    return this.#transports.url;
   }
 
   /** Stores profiles; one result for each, in order. What is stored or duplicate is durable. */
@@ -85,7 +84,7 @@ export class TephraClient {
   async ingest(profile: FileProfile, options: CallOptions = {}): Promise<void> {
     const path = ingestPath(profile, this.#clock.nowMs());
     await this.#caller.run(options, profile.start !== undefined, async (attempt) => {
-      checkStored(await this.transports.post(path, profile.payload, attempt));
+      checkStored(await this.#transports.post(path, profile.payload, attempt));
     });
   }
 
@@ -222,12 +221,12 @@ export class TephraClient {
   /** A stream of samples; it connects at once, by itself, and is closed by itself. */
   stream(options: StreamOptions): SampleStream {
     const deps = { timers: systemTimers, random: systemRandom };
-    return new SampleStream(this.transports.stream, options, deps);
+    return new SampleStream(this.#transports.stream, options, deps);
   }
 
   /** Ends all connections but those of streams. Open calls fail. */
   close(): void {
-    this.transports.close();
+    this.#transports.close();
   }
 
   #merge(selection: Selection, format: MergeFormat, options: NodeOptions): Promise<MergeResponse> {

@@ -1,5 +1,7 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { ERRORS, isErrorLike, type Reason } from '../base/errors.ts';
+import { SECOND_MS } from '../base/time.ts';
+import type { HttpAnswer } from './http-post.ts';
 
 /**
  * Every failure that the client throws. `code` is the gRPC code in lower case (`invalid_argument`,
@@ -12,12 +14,15 @@ export class TephraClientError extends Error {
   readonly reason: string;
   /** Whether the same call may succeed later as it is. Sending a profile with an id again is safe. */
   readonly retryable: boolean;
+  /** How long the server asks to wait before that, in milliseconds; 0 where it does not say. */
+  readonly retryAfterMs: number;
 
   constructor(
     fields: {
       readonly code: string;
       readonly reason: string;
       readonly retryable: boolean;
+      readonly retryAfterMs?: number;
       readonly message: string;
     },
     options?: ErrorOptions,
@@ -26,6 +31,7 @@ export class TephraClientError extends Error {
     this.code = fields.code;
     this.reason = fields.reason;
     this.retryable = fields.retryable;
+    this.retryAfterMs = fields.retryAfterMs ?? 0;
   }
 }
 
@@ -66,7 +72,8 @@ export function toClientError(thrown: unknown): TephraClientError {
   const code = codeName(error.code);
   const reason = reasonOf(error);
   const retryable = isReason(reason) ? ERRORS[reason].retry : RETRYABLE.has(error.code);
-  const fields = { code, reason, retryable, message: error.rawMessage };
+  const retryAfterMs = waitOf(error.metadata.get('retry-after'));
+  const fields = { code, reason, retryable, retryAfterMs, message: error.rawMessage };
   return new TephraClientError(fields, { cause: thrown });
 }
 
@@ -74,7 +81,8 @@ export function toClientError(thrown: unknown): TephraClientError {
  * An answer other than 200 of a plain HTTP route. One that is none of Tephra's has the code `unknown`, or
  * `unauthenticated` for 401.
  */
-export function toIngestError(status: number, statusText: string, text: string): TephraClientError {
+export function toIngestError(answer: HttpAnswer): TephraClientError {
+  const { status, statusText, retryAfter, text } = answer;
   const { code: told, message: said } = errorBody(text);
   const isTold = typeof said === 'string';
   const known = isTold && typeof told === 'string' ? told : 'unknown';
@@ -84,6 +92,7 @@ export function toIngestError(status: number, statusText: string, text: string):
     code: status === 401 ? 'unauthenticated' : known,
     reason,
     retryable: isReason(reason) ? ERRORS[reason].retry : HTTP_RETRYABLE.has(status),
+    retryAfterMs: waitOf(retryAfter),
     message,
   });
 }
@@ -95,6 +104,11 @@ function errorBody(text: string): { readonly code?: unknown; readonly message?: 
   } catch {
     return {};
   }
+}
+
+/** `retry-after` in milliseconds; only seconds are understood, as servers of programs send them. */
+function waitOf(retryAfter: string | null | undefined): number {
+  return /^\d{1,6}$/.test(retryAfter ?? '') ? Number(retryAfter) * SECOND_MS : 0;
 }
 
 /** Too many requests, and what proxies say of a server that is away. */

@@ -7,6 +7,8 @@ import type { Attempt } from './caller.ts';
 export interface HttpAnswer {
   readonly status: number;
   readonly statusText: string;
+  /** The header of that name. */
+  readonly retryAfter: string | undefined;
   /** The body as UTF-8, at most 64 KiB of it. */
   readonly text: string;
 }
@@ -61,7 +63,8 @@ export function createHttpPost(
         response.on('end', () => {
           const { statusCode: status = 0, statusMessage: statusText = '' } = response;
           const text = Buffer.concat(chunks).subarray(0, ANSWER_BYTES_MAX).toString();
-          resolve({ status, statusText, text });
+          const retryAfter = response.headers['retry-after'];
+          resolve({ status, statusText, retryAfter, text });
         });
       });
       sent.end(body);

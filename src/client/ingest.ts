@@ -53,6 +53,6 @@ export function ingestPath(profile: FileProfile, nowMs: number): string {
 }
 
 /** Nothing if the answer says that the profile is stored. Throws {@link TephraClientError}. */
-export function checkStored({ status, statusText, text }: HttpAnswer): void {
-  if (status !== 200) throw toIngestError(status, statusText, text);
+export function checkStored(answer: HttpAnswer): void {
+  if (answer.status !== 200) throw toIngestError(answer);
 }

@@ -38,8 +38,8 @@ export interface ConnectOptions {
   readonly timeoutMs?: number | undefined;
   /**
    * How often a call is tried again that failed for now (`retryable`, but not its deadline): questions, and
-   * pushes of profiles that all have an id or a start, which count once. Default 0. It waits a random part
-   * of 0.2 s, 0.4 s, … 10 s before each; the deadline holds for all tries together.
+   * pushes of profiles that all have an id or a start, which count once. Default 0. It waits as long as
+   * the server asks, and a random part of 0.2 s, 0.4 s, … 10 s, before each; the deadline holds for all tries together.
    */
   readonly retries?: number | undefined;
   /** Gzip requests of more than 1 KiB; pays for plain profiles and slow links. Answers may always be. */
