@@ -2,11 +2,16 @@
  * Thousands of agents at once: 2,000 streams from one process, each a batch a second for a minute; 50 of
  * them stall (they send half a message and then nothing) and 50 never read what the server says.
  *
- *     npm run bench:many-streams [-- --streams 2000] [--seconds 60] [--quick]
+ *     npm run bench:many-streams [-- --streams 2000] [--warm-up 75] [--seconds 60] [--quick]
  *
- * Told are the server's memory before, at most and in each third, its CPU, and how long the acks of the
- * others took. Ends with 1 where a well-behaved stream is not acknowledged in full, or where memory still grows
- * in the last third.
+ * Told are the server's memory before any stream, with all open, and at most in each third, its CPU, and how
+ * long the acks of the others took. The thirds begin after a warm-up, in which LevelDB fills the write buffer
+ * of the raw volume and hands it on for the first time: until it has filled two (`LIMITS.rawBufferBytes`, 16 MiB
+ * each, of 0.45 MB a second at this load), memory grows by what is written. Before that V8 has collected in
+ * full a few times, and the head was absorbed, at 512 fragments of a service, each few seconds.
+ *
+ * Ends with 1 where a well-behaved stream is not acknowledged in full, or where memory is not flat: in the
+ * last third at most a tenth and 16 MB more than in the second.
  */
 import { createHash } from 'node:crypto';
 import { connect } from 'node:http2';
@@ -20,6 +25,9 @@ import { heading, numberFlag, single } from './spent.mjs';
 const quick = process.argv.includes('--quick') || process.argv.includes('--tiny');
 const STREAMS = numberFlag('streams', quick ? 40 : 2_000);
 const SECONDS = numberFlag('seconds', quick ? 3 : 60);
+const WARM_UP = numberFlag('warm-up', quick ? 0 : 75);
+/** How long all are open and idle before the first batch. */
+const IDLE_MS = quick ? 100 : 10_000;
 const ODD = Math.min(50, Math.floor(STREAMS / 8));
 const PER_CONNECTION = 100;
 const ENTRIES = 20;
@@ -27,10 +35,13 @@ const ENTRIES = 20;
 const KINDS = ['stalled', 'unread'];
 const MB = 1_000_000;
 /** Memory may differ by this much between thirds: garbage is collected when it pleases. */
-const FLAT_MB = 64;
+const FLAT_BYTES = 16 * MB;
+const FLAT_SHARE = 0.1;
 
 const server = await serve(['--max-connection-rate', '1000']);
 console.log(heading(`${STREAMS} streams, ${ODD} stalled, ${ODD} never reading`));
+await sleep(IDLE_MS);
+const empty = server.memory();
 const streams = [];
 for (let first = 0; first < STREAMS; first += PER_CONNECTION) {
   const session = connect(server.url);
@@ -43,13 +54,21 @@ for (let first = 0; first < STREAMS; first += PER_CONNECTION) {
 }
 const good = streams.filter(({ kind }) => kind === 'good');
 await Promise.all(good.map(({ welcome }) => welcome));
+await sleep(IDLE_MS);
 const before = server.memory();
 const cpuBefore = server.cpuMs();
 const started = performance.now();
+let warming = 0;
 const thirds = [0, 0, 0];
 const watch = setInterval(() => {
-  const third = Math.min(2, Math.floor(((performance.now() - started) / 1_000 / SECONDS) * 3));
-  thirds[third] = Math.max(thirds[third], server.memory().nowBytes);
+  const { nowBytes } = server.memory();
+  const second = (performance.now() - started) / 1_000 - WARM_UP;
+  if (second < 0) {
+    warming = Math.max(warming, nowBytes);
+    return;
+  }
+  const third = Math.min(2, Math.floor((second / SECONDS) * 3));
+  thirds[third] = Math.max(thirds[third], nowBytes);
 }, 500);
 await Promise.all(streams.map((stream, i) => sendEverySecond(stream, i)));
 for (let waited = 0; waited < 200; waited++) {
@@ -69,15 +88,19 @@ console.log(single('ack, p50', at(0.5), 'ms', 1));
 console.log(single('ack, p99', at(0.99), 'ms', 1));
 console.log(single('ack, most', at(1), 'ms', 1));
 console.log(single('CPU of the server a batch', (cpuMs * 1_000) / sent, 'us', 0));
+const idle = (before.nowBytes - empty.nowBytes) / STREAMS;
+console.log(single('resident, no stream open', empty.nowBytes / MB, 'MB', 0));
 console.log(single('resident, all open, nothing sent', before.nowBytes / MB, 'MB', 0));
+console.log(single('an idle stream', idle / 1_000, 'kB', 1));
+console.log(single('resident at most, warm-up', warming / MB, 'MB', 0));
 for (const [i, bytes] of thirds.entries()) {
   console.log(single(`resident at most, third ${i + 1}`, bytes / MB, 'MB', 0));
 }
-const grew = (thirds[2] - Math.max(thirds[1], thirds[0])) / MB;
-if (behind > 0 || (!quick && grew > FLAT_MB)) {
-  console.error(`${behind} streams were not acknowledged; memory grew by ${grew.toFixed(0)} MB`);
-  process.exitCode = 1;
-}
+const grown = thirds[2] - thirds[1];
+const isFlat = grown <= FLAT_SHARE * thirds[1] + FLAT_BYTES;
+console.log(single('more in the last third', grown / MB, 'MB', 0));
+console.log(`${isFlat ? 'flat' : 'not flat'}, ${behind === 0 ? 'all' : 'not all'} acknowledged`);
+if (behind > 0 || (!quick && !isFlat)) process.exitCode = 1;
 for (const { close } of streams) close();
 await server.stop();
 process.exit();
@@ -128,7 +151,7 @@ function settle(stream, settled) {
 async function sendEverySecond(stream, index) {
   // Each at its own moment of the second.
   await sleep((index / STREAMS) * 1_000);
-  for (let second = 0; second < SECONDS && !stream.ended; second++) {
+  for (let second = 0; second < WARM_UP + SECONDS && !stream.ended; second++) {
     const due = started + (index / STREAMS + second) * 1_000;
     await sleep(Math.max(0, due - performance.now()));
     const bytes = framed(batchMessage(second + 1, index));

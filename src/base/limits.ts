@@ -103,6 +103,12 @@ export const LIMITS = {
   /** Bytes a second that the scrub reads: a volume of a day in about an hour. */
   scrubBytesPerSecond: 1 * MIB,
 
+  /**
+   * Percent by which the heap of a thread may grow over what lived after its last full collection, before
+   * the next one: bounds what garbage takes. Below 100, marking costs more than it frees.
+   */
+  heapGrowthPercent: 100,
+
   /** Budgets of memory: all workers together. */
   dictionaryBytes: 256 * MIB,
   headBytes: 64 * MIB,
@@ -195,7 +201,7 @@ export const LIMITS = {
   /** The same of all connections of an address; then they are ended, and new ones have to wait. */
   streamResetsPerAddressMax: 1_000,
   streamResetsPerAddressPerSecond: 200,
-  /** Open streams of all connections (each costs about 10 KiB), and of those of one address. */
+  /** Open streams of all connections (each costs about 18 KB), and of those of one address. */
   streamsMax: 4_096,
   streamsPerAddressMax: 2_048,
 
@@ -224,7 +230,7 @@ export const LIMITS = {
   streamUnsettledMax: 1_024,
   /** Bytes of the tables of all streams, all workers together; the least recently used go first. */
   streamStateBytes: 128 * MIB,
-  /** Streams that a worker knows, with or without a call; each costs about 500 bytes at rest. */
+  /** Streams that a worker knows, with or without a call; each costs about 2 KB with a call. */
   streamsKnownMax: 16_384,
   /** Tables of a stream that sends nothing are forgotten after this time. */
   streamIdleMs: 5 * 60_000,

@@ -17,6 +17,7 @@ export function budgetBytes(
     LIMITS.duplicateSetBytes +
     pageCacheBytes +
     LIMITS.queryBytes +
+    LIMITS.streamStateBytes +
     // A table of LevelDB is written while the next one fills.
     2 * (LIMITS.rawBufferBytes + VOLUMES_WRITTEN * LIMITS.volumeBufferBytes) +
     inFlightBytes

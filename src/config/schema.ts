@@ -133,7 +133,7 @@ export const configSchema = z.strictObject({
   maxStreams: setting(count(), String(LIMITS.streamsMax), {
     value: 'COUNT',
     description:
-      'HTTP/2 streams that are open at once, streams of samples among them; more are refused, retryably. An idle one costs about 10 KiB',
+      'HTTP/2 streams that are open at once, streams of samples among them; more are refused, retryably. An idle one costs about 18 KB',
   }),
   maxStreamsPerAddress: setting(count(), String(LIMITS.streamsPerAddressMax), {
     value: 'COUNT',

@@ -16,7 +16,7 @@ test('sections and columns that nobody keeps leave nothing in the old space of V
   const grown = await oldSpaceGrowth((round) => {
     made = [];
     for (let i = 0; i < 25; i++) {
-      const read = (): SectionView => ({ slice: bytes, pushes: [] }) as unknown as SectionView;
+      const read = (): SectionView => ({ slice: bytes, pushes: [] });
       made.push(headSection(fragment, entry, read, {} as SectionScope, bytes));
       made.push(seriesColumn(i, { grain: 1n, total: BigInt(round), column: 0 }));
     }
