@@ -6,6 +6,7 @@ import {
   decodeHeader,
   encodeHeader,
   headerKey,
+  keyedCrc,
   pageKey,
   splitPages,
 } from '../../../src/storage/blob-store/level/pages.ts';
@@ -25,6 +26,7 @@ import {
 const STORE_ID = '000102030405060708090a0b0c0d0e0f';
 const KEY = 'raw/20260314-06/f/20260314-09/03/0000000001/0000000042';
 const ROOT = 'minutes/20260314/r/16/03';
+const BLOB = new Uint8Array(65_536 + 3).fill(7);
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
 
 // Frozen: data of format 1 is read for ever. A change is a new format number and more lines here.
@@ -37,25 +39,36 @@ const GOLDEN = new Map(
 
 describe('the format of a volume', () => {
   it('keeps a blob under these keys and in this header', () => {
-    const blob = new Uint8Array(65_536 + 3).fill(7);
-    const pages = splitPages(KEY, blob);
+    const pages = splitPages(KEY, BLOB);
     expect([headerKey(KEY), pageKey(KEY, 0), pageKey(KEY, 1)]).toEqual([
       GOLDEN.get('header key'),
-      GOLDEN.get('page key 0'),
-      GOLDEN.get('page key 1'),
+      GOLDEN.get('page key 0 of format 2'),
+      GOLDEN.get('page key 1 of format 2'),
     ]);
-    const header = encodeHeader(
-      KEY,
-      blob.byteLength,
-      pages.map(({ crc }) => crc),
-    );
-    expect(hex(header)).toBe(GOLDEN.get('header'));
-    expect(decodeHeader(KEY, fromHex(GOLDEN.get('header') ?? ''))).toEqual({
+    const crcs = pages.map(({ crc }) => crc);
+    expect(hex(encodeHeader(KEY, BLOB.byteLength, crcs))).toBe(GOLDEN.get('header of format 2'));
+    expect(decodeHeader(KEY, fromHex(GOLDEN.get('header of format 2') ?? ''))).toEqual({
+      folder: 'P',
       size: 65_539,
       pageBytes: 65_536,
-      crcs: pages.map(({ crc }) => crc),
+      crcs,
     });
-    expect(hex(encodeHeader(KEY, 0, []))).toBe(GOLDEN.get('empty header'));
+    expect(hex(encodeHeader(KEY, 0, []))).toBe(GOLDEN.get('empty header of format 2'));
+  });
+
+  it('finds the pages of format 1', () => {
+    const names = [0, 1].map((index) => pageKey(KEY, index, 'p'));
+    expect(names).toEqual([GOLDEN.get('page key 0'), GOLDEN.get('page key 1')]);
+    expect(decodeHeader(KEY, fromHex(GOLDEN.get('header') ?? ''))).toEqual({
+      folder: 'p',
+      size: 65_539,
+      pageBytes: 65_536,
+      crcs: [
+        keyedCrc(names[0] ?? '', BLOB.subarray(0, 65_536)),
+        keyedCrc(names[1] ?? '', BLOB.subarray(65_536)),
+      ],
+    });
+    expect(decodeHeader(KEY, fromHex(GOLDEN.get('empty header') ?? ''))).toMatchObject({ size: 0 });
   });
 
   it('keeps a root in this record', () => {
@@ -77,7 +90,7 @@ describe('the format of a volume', () => {
 
   it('refuses a newer header and root by name', () => {
     const newer = (name: string): Uint8Array => fromHex(GOLDEN.get(name) ?? '');
-    expect(() => decodeHeader(KEY, newer('header of format 2'))).toThrow(/unknown_format_version/);
+    expect(() => decodeHeader(KEY, newer('header of format 3'))).toThrow(/unknown_format_version/);
     expect(() => decodeRoot(rootKey(ROOT), newer('root of format 2'))).toThrow(
       /unknown_format_version/,
     );

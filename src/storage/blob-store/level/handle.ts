@@ -41,7 +41,8 @@ export async function openLevel(path: string, options: LevelOptions): Promise<Le
     // Ticks and ids are dense already; snappy costs 2.5 times the scan and hides no damage.
     compression: false,
     writeBufferSize: options.bufferBytes,
-    maxFileSize: 32 * 1024 * 1024,
+    // Smaller tables reach over less, and are moved rather than merged.
+    maxFileSize: 8 * 1024 * 1024,
     // Our page cache is the cache.
     cacheSize: 1024 * 1024,
     maxOpenFiles: 64,

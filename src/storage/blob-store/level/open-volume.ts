@@ -13,6 +13,8 @@ import {
   headerKey,
   keyedCrc,
   pageKey,
+  pagesPrefix,
+  type PageFolder,
   splitPages,
 } from './pages.ts';
 import {
@@ -30,7 +32,8 @@ const AFTER_ALL = '~';
 const ROWS_PER_READ = 1_000;
 const ROW_BYTES_PER_READ = 4 * 1024 * 1024;
 const PAGES_PER_READ = 64;
-const PAGE_DIGITS = 4;
+/** Where pages of a blob may lie. */
+const FOLDERS: readonly PageFolder[] = ['P', 'p'];
 
 /** What a volume takes. */
 export interface VolumeUsage {
@@ -192,12 +195,14 @@ export class OpenVolume {
       const writes: LevelWrite[] = [{ type: 'del', key: headerKey(key) }];
       const size = pageKey(key, 0).length;
       let bytes = 0;
-      await this.#scan(pageKey(key, 0).slice(0, -PAGE_DIGITS), '', (levelKey, value) => {
-        // Longer ones are pages of other blobs whose keys begin with this one.
-        if (levelKey.length !== size) return;
-        writes.push({ type: 'del', key: levelKey });
-        bytes += value.byteLength;
-      });
+      for (const folder of FOLDERS) {
+        await this.#scan(pagesPrefix(key, folder), '', (levelKey, value) => {
+          // Longer ones are pages of other blobs whose keys begin with this one.
+          if (levelKey.length !== size) return;
+          writes.push({ type: 'del', key: levelKey });
+          bytes += value.byteLength;
+        });
+      }
       await this.#commits.write(writes);
       this.#removedBytes += bytes;
     }
@@ -287,7 +292,7 @@ export class OpenVolume {
     to: number,
   ): Promise<Uint8Array[] | null> {
     const names: string[] = [];
-    for (let i = from; i <= to; i++) names.push(pageKey(key, i));
+    for (let i = from; i <= to; i++) names.push(pageKey(key, i, header.folder));
     const pages: Uint8Array[] = [];
     for (const [i, page] of (await this.#getMany(names)).entries()) {
       const index = from + i;
@@ -360,7 +365,7 @@ export async function probeVolume(
 /** The last page of a blob, where a range of keys may end; of none, the end of all. */
 function bound(blob: BlobInfo | undefined): { key: string; size: number } {
   if (blob === undefined) return { key: AFTER_ALL, size: 0 };
-  return { key: `${pageKey(blob.key, 0).slice(0, -PAGE_DIGITS)}${AFTER_ALL}`, size: blob.size };
+  return { key: `${pagesPrefix(blob.key, 'P')}${AFTER_ALL}`, size: blob.size };
 }
 
 function markerKey(marker: string): string {
