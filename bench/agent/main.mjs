@@ -1,9 +1,9 @@
 /**
  * What the agent costs beyond its profiler, in CPU time of the process that it is in:
- * `npm run bench:agent [-- --seconds 300 --slice 200] [--quick]`.
+ * `npm run bench:agent [-- --seconds 300 --slice 1000] [--quick]`.
  *
  * One server in a process of its own (server.mjs) answers a client in this one without pause. In slices of a
- * fifth of a second it runs with nothing, with `@datadog/pprof` alone, with the agent, and with labels or
+ * thousand requests it runs with nothing, with `@datadog/pprof` alone, with the agent, and with labels or
  * spans on every request; CPU a request is compared in fours, ABBA, so that what else the machine does meets both
  * sides alike. The median of many rounds and its confidence interval are told. Slices are shorter than
  * flushes, so those are measured by themselves: CPU of converting, encoding, sending and waiting for the ack of
@@ -21,8 +21,7 @@ import { medianWithInterval } from './paired.mjs';
 
 const quick = process.argv.includes('--quick');
 const seconds = numberFlag('seconds', quick ? 1 : 300);
-const sliceMs = numberFlag('slice', quick ? 50 : 200);
-const warmMs = quick ? 10 : 100;
+const count = numberFlag('slice', quick ? 50 : 1_000);
 const FLUSH_SECONDS = 15;
 const CLIENTS = 4;
 /** The profiler has its price, and so have traces; neither is the agent's. */
@@ -45,7 +44,7 @@ const url = await new Promise((resolve) => {
 });
 const server = fork(fileURLToPath(new URL('server.mjs', import.meta.url)), [url]);
 const [{ port }] = await once(server, 'message');
-console.log(heading(`agent overhead, ${seconds} s in slices of ${sliceMs} ms`));
+console.log(heading(`agent overhead, ${seconds} s in slices of ${count} requests`));
 
 const asking = { wanted: true };
 const keepAlive = new Agent({ keepAlive: true });
@@ -64,7 +63,6 @@ for (const until = performance.now() + seconds * 1_000; performance.now() < unti
     ];
     const before = (first + fourth) / 2;
     const after = (second + third) / 2;
-    if (!Number.isFinite(before + after)) continue;
     const result = results[i];
     result.before.push(before);
     result.after.push(after);
@@ -95,8 +93,8 @@ rmSync(folder, { recursive: true, force: true });
 
 /** CPU a request in us, over a slice. */
 async function costOf(kind) {
-  const { cpuUs, requests } = await ask({ kind, warmMs, sliceMs });
-  return cpuUs / requests;
+  const { cpuUs } = await ask({ kind, warm: Math.ceil(count / 2), count });
+  return cpuUs;
 }
 
 async function ask(question) {

@@ -1,6 +1,6 @@
 /**
  * The server of main.mjs: handles orders, and takes turns in what profiles it. `fork('server.mjs', [URL])`;
- * answers each `{kind, warmMs, sliceMs}` with CPU and requests of that slice, `{flushes, cold}` with the cost of a
+ * answers each `{kind, warm, count}` with the CPU of each of so many requests, `{flushes, cold}` with the cost of a
  * flush of what it saw in `{recordMs}`.
  */
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -28,12 +28,13 @@ const tracer = trace.getTracer('bench');
 
 let agent;
 let requests = 0;
+let wanted;
 let isTraced = false;
 let hasLabels = false;
 let recorded;
 
 const server = createServer((incoming, response) => {
-  requests++;
+  if (++requests === wanted?.requests) wanted.resolve();
   requestIds.run({ id: requests }, () => {
     if (isTraced) tracer.startActiveSpan('order', (span) => label(incoming, response, span));
     else label(incoming, response);
@@ -70,15 +71,21 @@ function answerTo(question) {
   return question.flushes === undefined ? runSlice(question) : ownCost(question);
 }
 
-async function runSlice({ kind, warmMs, sliceMs }) {
+async function runSlice({ kind, warm, count }) {
   await begin(kind);
-  await pause(warmMs);
-  const before = { cpu: process.cpuUsage(), requests };
-  await pause(sliceMs);
-  const { user, system } = process.cpuUsage(before.cpu);
-  const answer = { cpuUs: user + system, requests: requests - before.requests };
+  await handled(warm);
+  const cpu = process.cpuUsage();
+  await handled(count);
+  const { user, system } = process.cpuUsage(cpu);
   await end(kind);
-  return answer;
+  return { cpuUs: (user + system) / count };
+}
+
+/** Resolves when so many requests more have come. */
+function handled(count) {
+  return new Promise((resolve) => {
+    wanted = { requests: requests + count, resolve };
+  });
 }
 
 async function begin(kind) {

@@ -171,7 +171,19 @@ class Stacks {
       const of = functions[Number(functionId) - 1];
       const name = strings[Number(of?.name ?? 0)] ?? '';
       const file = strings[Number(of?.filename ?? 0)] ?? '';
-      return this.#tables.frame(name === '' ? '(anonymous)' : name, file, Number(line));
+      return this.#tables.frame(nameOf(name, file, Number(line)), file, Number(line));
     });
   }
+}
+
+/**
+ * A function without a name is known by its file and line, alike in both kinds of profile: all of them under one
+ * name would be one function. The profiler gives `(anonymous:L#16:C#55)`, or nothing.
+ */
+function nameOf(name: string, file: string, line: number): string {
+  const [isNameless, at = String(line)] =
+    name === '' ? [true] : (/^\(anonymous:L#(\d+)(?::C#\d+)?\)$/.exec(name) ?? []);
+  if (isNameless === undefined) return name;
+  const base = file.slice(Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')) + 1);
+  return base === '' ? '(anonymous)' : `(anonymous ${base}:${at})`;
 }

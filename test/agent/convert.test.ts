@@ -132,6 +132,24 @@ describe('profiles become parts', () => {
     expect(parts.reduce((sum, { stacks }) => sum + stacks.length, 0)).toBe(300);
   });
 
+  test.each([
+    ['(anonymous:L#16:C#55)', 'file:///srv/shop.mjs', '(anonymous shop.mjs:16)'],
+    ['(anonymous:L#16:C#55)', 'C:\\srv\\shop.mjs', '(anonymous shop.mjs:16)'],
+    ['', '/srv/shop.mjs', '(anonymous shop.mjs:7)'],
+    ['(anonymous:L#16:C#55)', '', '(anonymous)'],
+    ['(idle)', '', '(idle)'],
+    ['anonymous', 'a.js', 'anonymous'],
+  ])('the function %j of %j is shown as %j', (name, file, shown) => {
+    const tables = new SampleTables();
+    const only = {
+      ...profile([{ stack: [1], value: [1, 1] }]),
+      location: [{ id: 1, line: [line(1, 7)] }],
+      function: [{ id: 1, name: text(name), filename: text(file) }],
+    };
+    const [part] = heapParts(only, tables, {}, taken);
+    expect(stackNames(tables, part?.stacks[0] ?? 0)).toBe(`${shown}:7`);
+  });
+
   test('memory has objects and bytes', () => {
     const tables = new SampleTables();
     const parts = heapParts(profile([{ stack: [3, 1], value: [2, 4_096] }]), tables, {}, taken);

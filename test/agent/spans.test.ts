@@ -123,7 +123,7 @@ describe('spans of OpenTelemetry', () => {
         [first, second].map(({ spanId }) => samplesOf(server, 'spans', spanId)),
       );
       tell(`samples of ${FUNCTIONS.join(', ')}: ${all.join(', ')}; by span ${bySpan.join(' | ')}`);
-      expect(Math.min(...all)).toBeGreaterThan(10);
+      expect(Math.min(...all)).toBeGreaterThan(3);
       expect(bySpan).toEqual([
         [found ? all[0] : 0, 0, 0],
         [0, found ? all[1] : 0, 0],

@@ -1,6 +1,8 @@
 /**
  * The example agent in Python, written from docs/protocol/stream.md alone, profiles a busy program into a
- * real server that is killed in between, behind a wire that loses acknowledgements.
+ * real server that is killed and away for a while, behind a wire that loses acknowledgements; and into one that
+ * forgets its tables while it streams. The server is away for a second, or TEPHRA_OUTAGE_SECONDS
+ * (`npm run prove:agents`).
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,14 +12,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, jest, test } from '@jest/globals';
 import { connect } from '../../src/client/index.ts';
+import { TestEncoder } from '../support/stream-agent.ts';
+import { samplePart, StreamServer } from '../support/stream-server.ts';
 import { cleanEnvironment, Servers, tell } from './server-process.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const EXAMPLE = join(ROOT, 'examples', 'agent-python');
 const INSTALL_MS = 120_000;
+const OUTAGE_MS = Number(process.env['TEPHRA_OUTAGE_SECONDS'] ?? 1) * 1_000;
 const folder = mkdtempSync(join(tmpdir(), 'tephra-agent-python-'));
 
-jest.setTimeout(180_000);
+jest.setTimeout(180_000 + OUTAGE_MS);
 
 /** Why the agent cannot run here; '' = it can. Packages and stubs go to a folder of the test. */
 function prepare(): string {
@@ -91,11 +96,13 @@ const withPython = skipped === '' ? describe : describe.skip;
 const reason = skipped === '' ? '' : ` (skipped: ${skipped})`;
 const servers = new Servers();
 const wire = new Wire();
-let busy: ChildProcess | undefined;
+const programs: ChildProcess[] = [];
+let forgetful: StreamServer | undefined;
 
 afterAll(async () => {
-  busy?.kill('SIGKILL');
+  for (const program of programs) program.kill('SIGKILL');
   wire.end();
+  await forgetful?.stop();
   await servers.end();
   rmSync(folder, { recursive: true, force: true });
 });
@@ -127,23 +134,46 @@ async function moreThan(port: number, before: bigint): Promise<bigint> {
   }
 }
 
+interface Said {
+  out: string;
+  err: string;
+}
+
+/** Starts the busy program with its agent. */
+function begin(url: string): { program: ChildProcess; said: Said; exit: Promise<unknown[]> } {
+  const program = spawn('python3', [join(EXAMPLE, 'busy.py'), url], {
+    env: {
+      ...cleanEnvironment(),
+      PYTHONPATH: join(folder, 'packages'),
+      PYTHONDONTWRITEBYTECODE: '1',
+    },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  programs.push(program);
+  const said = { out: '', err: '' };
+  program.stdout?.on('data', (piece: Buffer) => (said.out += piece.toString()));
+  program.stderr?.on('data', (piece: Buffer) => (said.err += piece.toString()));
+  return { program, said, exit: once(program, 'close') };
+}
+
+/** Ends it by SIGTERM; what its agent counted. */
+async function end(
+  program: ChildProcess,
+  said: Said,
+  exit: Promise<unknown[]>,
+): Promise<Record<string, number>> {
+  program.kill('SIGTERM');
+  const [code] = (await exit) as [number | null];
+  if (code !== 0 || said.err.includes('Traceback')) throw new Error(`code ${code}: ${said.err}`);
+  return JSON.parse(said.out) as Record<string, number>;
+}
+
 withPython(`the agent in Python${reason}`, () => {
   test('what it was told is stored is stored once, over a lost acknowledgement and a killed server', async () => {
     let server = await servers.start('data');
     await wire.listen();
     wire.target = server.port;
-    busy = spawn('python3', [join(EXAMPLE, 'busy.py'), `http://127.0.0.1:${wire.port}`], {
-      env: {
-        ...cleanEnvironment(),
-        PYTHONPATH: join(folder, 'packages'),
-        PYTHONDONTWRITEBYTECODE: '1',
-      },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const said = { out: '', err: '' };
-    busy.stdout?.on('data', (piece: Buffer) => (said.out += piece.toString()));
-    busy.stderr?.on('data', (piece: Buffer) => (said.err += piece.toString()));
-    const exit = once(busy, 'close');
+    const { program, said, exit } = begin(`http://127.0.0.1:${wire.port}`);
 
     const first = await moreThan(server.port, 0n);
     wire.isDeaf = true;
@@ -156,15 +186,12 @@ withPython(`the agent in Python${reason}`, () => {
     const unknown = await moreThan(server.port, again);
     await server.stop('SIGKILL');
     wire.cut();
+    await new Promise((resolve) => setTimeout(resolve, OUTAGE_MS));
     server = await servers.start('data');
     wire.target = server.port;
     wire.isDeaf = false;
     await moreThan(server.port, unknown);
-    busy.kill('SIGTERM');
-    const [code] = (await exit) as [number | null];
-    expect([code, said.err.includes('Traceback')]).toEqual([0, false]);
-
-    const stats = JSON.parse(said.out) as Record<string, number>;
+    const stats = await end(program, said, exit);
     expect(stats).toMatchObject({ settled: stats['written'], refused: 0, dropped: 0, epochs: 2 });
     expect(stats['opened']).toBeGreaterThanOrEqual(3);
     const [samples, names] = await ask(server.port, SAMPLES);
@@ -177,5 +204,28 @@ withPython(`the agent in Python${reason}`, () => {
     tell(
       `python agent: ${samples} samples in ${stats['opened']} calls and ${stats['epochs']} epochs`,
     );
+  });
+
+  test('goes on within the call where the server has forgotten its tables', async () => {
+    // No memory for tables: each batch of another stream ends the epoch.
+    const server = (forgetful = await StreamServer.start({}, { streamStateBytes: 1 }));
+    const { program, said, exit } = begin(`http://127.0.0.1:${server.port}`);
+    const { call } = await server.opened('other');
+    let encoder = new TestEncoder(1);
+    while ((said.err.match(/epoch \d+ ended/g) ?? []).length < 3) {
+      if (program.exitCode !== null) throw new Error(said.err);
+      const settled = call.acks.at(-1)?.settled ?? 0n;
+      const ended = call.acks.findLast(({ epochEnd }) => epochEnd !== undefined)?.epochEnd;
+      if (ended?.epoch === encoder.epoch) encoder = new TestEncoder(encoder.epoch + 1);
+      call.stream.write(encoder.batch(Number(settled) + 1, [samplePart({ 'main;other': 1 })]));
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    const stats = await end(program, said, exit);
+    call.stream.cancel();
+    expect(stats).toMatchObject({ settled: stats['written'], refused: 0, dropped: 0, opened: 1 });
+    expect(stats['epochs']).toBeGreaterThanOrEqual(4);
+    const { total } = await server.merged('{service_name="busy"}', SAMPLES);
+    expect(total).toBe(BigInt(stats['settled'] ?? -1));
+    tell(`python agent: ${stats['epochs']} epochs in one call, ${total} samples`);
   });
 });

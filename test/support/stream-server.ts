@@ -98,6 +98,7 @@ export class StreamServer {
   /** Starts it; `time` is that of the server, not of the engine. */
   static async start(
     time: { readonly clock?: Clock; readonly timers?: Timers } = {},
+    limits: Parameters<typeof createEngine>[0]['limits'] = {},
   ): Promise<StreamServer> {
     const engine = await createEngine({
       store: new MemoryBlobStore(),
@@ -106,6 +107,7 @@ export class StreamServer {
       clock: systemClock,
       timers: systemTimers,
       random: systemRandom,
+      limits,
     });
     const server = await startServer({
       engine,

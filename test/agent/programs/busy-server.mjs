@@ -1,5 +1,5 @@
 /**
- * A busy HTTP server with the agent in it: `fork('busy-server.mjs', [TEPHRA_URL, SERVICE])`. It asks itself
+ * A busy HTTP server with the agent in it: `fork('busy-server.mjs', [TEPHRA_URL, SERVICE, BUFFER_BYTES])`. It asks itself
  * without pause, and tells how far the agent is, until the message `stop`; then the agent flushes, and the sums of all that was settled
  * are sent back, by profile type, with the agent's own counts.
  */
@@ -9,7 +9,8 @@ import { startAgent } from '../../../dist/agent/start.js';
 import { profileTypeOf } from '../../../dist/client/stream/encode.js';
 import { handleOrder } from '../../../examples/shop.mjs';
 
-const [url, service] = process.argv.slice(2);
+const [url, service, buffer] = process.argv.slice(2);
+const bufferBytes = buffer === undefined ? undefined : Number(buffer);
 const sums = new Map();
 const onSettled = ({ parts, refused, families }) => {
   if (refused !== undefined) return;
@@ -28,7 +29,8 @@ const log = {
   info: (text) => process.send({ log: text }),
   warn: (text) => process.send({ log: text }),
 };
-const options = { url, service, labels: { region: 'eu' }, firstFlushMs: 300, flushMs: 500, log };
+const intervals = { firstFlushMs: 300, flushMs: 500 };
+const options = { url, service, labels: { region: 'eu' }, ...intervals, bufferBytes, log };
 const agent = await startAgent(options, { onSettled });
 
 const server = createServer((request, response) => {
