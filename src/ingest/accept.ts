@@ -1,4 +1,5 @@
 import { TephraError } from '../base/errors.ts';
+import { release } from '../base/release.ts';
 import { NANOS_PER_MS } from '../base/time.ts';
 import type { ProfileColumns } from '../profile/columns.ts';
 import { FoldedReader } from '../profile/folded/read.ts';
@@ -47,7 +48,8 @@ export interface Draft extends Assembled {
 
 /**
  * Decodes and checks pushes. One instance serves a thread: the readers' scratch is used again for
- * every profile, so `assemble` decodes once more if another push was decoded since `accept`.
+ * every profile, so `assemble` decodes once more if another push was decoded since `accept`, or if this
+ * one was assembled before.
  */
 export class Acceptor {
   readonly #rules: AcceptRules;
@@ -55,7 +57,7 @@ export class Acceptor {
   readonly #folded = new FoldedReader();
   readonly #plain = new PlainReader();
   readonly #resolver = new StackResolver();
-  #decoded: { readonly item: PushItem; readonly columns: ProfileColumns } | undefined;
+  #decoded: Decoded | undefined;
 
   constructor(rules: AcceptRules) {
     this.#rules = rules;
@@ -119,16 +121,25 @@ export class Acceptor {
       startMs: accepted.startMs,
       durationMs: accepted.durationMs,
     });
+    this.#close();
     return { ...assembled, labelSetsFolded: split.foldedSets };
   }
 
   #decode(item: PushItem): ProfileColumns {
     if (this.#decoded?.item === item) return this.#decoded.columns;
-    this.#decoded = undefined;
+    this.#close();
     const payload = inflatePayload(item.payload, this.#rules.profileBytesMax);
     const columns = this.#read(item, payload);
-    this.#decoded = { item, columns };
+    this.#decoded = { item, payload, columns };
     return columns;
+  }
+
+  /** Gives back what was inflated; the columns that read it mean nothing from here on. */
+  #close(): void {
+    if (this.#decoded === undefined) return;
+    const { item, payload } = this.#decoded;
+    this.#decoded = undefined;
+    if (payload.buffer !== item.payload.buffer) release(payload);
   }
 
   #read(item: PushItem, payload: Uint8Array): ProfileColumns {
@@ -150,6 +161,14 @@ export class Acceptor {
     }
     return nameOfPprof(columns.sampleTypes, item.displayNames);
   }
+}
+
+/** The push decoded last. */
+interface Decoded {
+  readonly item: PushItem;
+  /** Inflated; the item's own where it was plain. */
+  readonly payload: Uint8Array;
+  readonly columns: ProfileColumns;
 }
 
 const NO_IDENTITY = new Uint8Array(16);

@@ -1,6 +1,7 @@
 import type { Clock, Timers } from '../base/clock.ts';
 import { hex } from '../base/bytes.ts';
 import { TephraError } from '../base/errors.ts';
+import { release } from '../base/release.ts';
 import { createPause } from '../base/slice.ts';
 import { DAY_MS, floorTo, HOUR_MS } from '../base/time.ts';
 import { markerKey, rawVolume } from '../storage/keys.ts';
@@ -23,6 +24,8 @@ export interface IngestRules extends AcceptRules, FlushRules {
   readonly duplicateSpanMs: number;
   /** Identities in it at most. */
   readonly duplicateEntriesMax: number;
+  /** Nobody else has the payloads that are pushed: each is given back when its push has ended. */
+  readonly ownsPayloads: boolean;
 }
 
 /** Counters of one shard since it was opened. */
@@ -134,7 +137,7 @@ export class ShardIngest {
     }
   }
 
-  /** Stores a push that memory does not know; always settles the reservation. */
+  /** Stores a push that memory does not know; always settles the reservation, even after a refusal. */
   async #store(
     item: PushItem,
     identity: Uint8Array,
@@ -151,6 +154,8 @@ export class ShardIngest {
         reservation.settle(false);
       }
       throw thrown;
+    } finally {
+      if (this.#rules.ownsPayloads) release(item.payload);
     }
   }
 

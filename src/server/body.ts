@@ -4,6 +4,7 @@ import { gunzip, inflate } from 'node:zlib';
 import type { Timers } from '../base/clock.ts';
 import { isErrno, isErrorLike, TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { release } from '../base/release.ts';
 import type { AddressCredits, CreditSource } from './address-credits.ts';
 import type { Hold } from './credits.ts';
 
@@ -125,7 +126,10 @@ class Parts {
 
   join(): Uint8Array<ArrayBuffer> {
     this.#closePage();
-    return Buffer.concat(this.#parts, this.size);
+    const whole = Buffer.concat(this.#parts, this.size);
+    // HTTP/1 gives each chunk a buffer of its own; what HTTP/2 gives are views of what a session has read.
+    for (const part of this.#parts) if (part.byteLength === part.buffer.byteLength) release(part);
+    return whole;
   }
 
   #closePage(): void {

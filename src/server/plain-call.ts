@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Message } from '@bufbuild/protobuf';
 import { TephraError } from '../base/errors.ts';
+import { release } from '../base/release.ts';
 import { holdAnswer, type AnswerDeps } from './answer.ts';
 import { readBody, type BodyRules } from './body.ts';
 import type { Hold } from './credits.ts';
@@ -49,7 +50,7 @@ export async function servePlainCall(
   deps: PlainCallDeps,
 ): Promise<void> {
   const held = holdAnswer(response, deps);
-  let read: { readonly message: Message; readonly hold: Hold };
+  let read: Read;
   try {
     read = await readMessage(request, method, deps);
   } catch (thrown) {
@@ -58,7 +59,7 @@ export async function servePlainCall(
     sendRpcError(request, response, error, edgeHttpStatus(error));
     return;
   }
-  const { message, hold } = read;
+  const { message, body, hold } = read;
   const call = edgeContext(deps.clock, request.headers.accept);
   response.once('close', () => {
     if (!response.writableEnded) call.end(new TephraError('canceled', 'the client left'));
@@ -67,6 +68,8 @@ export async function servePlainCall(
   try {
     const reply = await runMethod(method, () => message, call, deps);
     bytes = replyBytes(method.desc.output, reply);
+    // Only now: what is refused or left may still be read.
+    release(body);
   } catch (thrown) {
     const error = TephraError.from(thrown);
     sendRpcError(request, response, error, connectHttpStatus(error));
@@ -79,17 +82,24 @@ export async function servePlainCall(
   response.end(bytes);
 }
 
+/** A message; its fields of bytes are views of `body`. */
+interface Read {
+  readonly message: Message;
+  readonly body: Uint8Array;
+  readonly hold: Hold;
+}
+
 /** The message, with credits held for its bytes. */
 async function readMessage(
   request: IncomingMessage,
   method: RpcMethod,
   deps: PlainCallDeps,
-): Promise<{ message: Message; hold: Hold }> {
+): Promise<Read> {
   const encoding = request.headers['content-encoding'] ?? '';
   const body = await readBody(request, deps);
   const { bytes, hold } = await messageOf(body, FORMAT, encoding, deps.bodyBytesMax);
   try {
-    return { message: decodeMessage(method.desc.input, bytes), hold };
+    return { message: decodeMessage(method.desc.input, bytes), body: bytes, hold };
   } catch (thrown) {
     hold.release();
     throw thrown;

@@ -44,6 +44,8 @@ export interface ShardHostOptions {
   readonly random: Random;
   /** The budgets of memory in it are this host's own share. */
   readonly limits: Limits;
+  /** Bytes in arguments are the host's alone, as where they came by message: it may free them. */
+  readonly ownsArguments?: boolean;
 }
 
 /**

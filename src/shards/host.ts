@@ -151,6 +151,7 @@ export class ShardHost implements ShardHostApi {
           flushBytes: limits.flushBytes,
           flushLingerMs: limits.flushLingerMs,
           doubtWaitMs: limits.doubtWaitMs,
+          ownsPayloads: this.#options.ownsArguments === true,
           duplicateSpanMs: HOUR_MS,
           duplicateEntriesMax: Math.max(
             1_000,

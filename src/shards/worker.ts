@@ -19,6 +19,7 @@ export interface WorkerStart {
 const { hostPort, storePort, options } = workerData as WorkerStart;
 const host: ShardHostApi = new ShardHost({
   ...options,
+  ownsArguments: true,
   store: connect<BlobStore>(storePort).api,
   clock: systemClock,
   timers: systemTimers,
