@@ -7,7 +7,7 @@ import type { Clock } from '../../../base/clock.ts';
 import { LIMITS } from '../../../base/limits.ts';
 import type { VolumeUsage } from './open-volume.ts';
 import type { VolumeEntry } from './volume-entry.ts';
-import { bufferBytes, isHot } from './volume-options.ts';
+import { isHot } from './volume-options.ts';
 
 /** Bytes that must have been removed before it is worth looking how much of a volume is of no use. */
 const LOOK_BYTES = 1024 * 1024;
@@ -65,9 +65,8 @@ export class Compactor {
    * Bytes in the write buffer and not in tables. LevelDB takes another buffer when one is full, so this
    * is where the present one stands, about.
    */
-  #buffered({ volume, kind, period }: VolumeEntry): number {
-    const most = bufferBytes(kind, isHot(kind, period, this.#clock.nowMs()));
-    return (volume?.written ?? 0) % most;
+  #buffered({ volume, bufferBytes }: VolumeEntry): number {
+    return volume === undefined ? 0 : volume.written % bufferBytes;
   }
 
   /**
@@ -77,9 +76,8 @@ export class Compactor {
   #isBufferFilling(compacted: VolumeEntry): boolean {
     const nowMs = this.#clock.nowMs();
     for (const entry of this.#entries.values()) {
-      const { volume, kind, period } = entry;
+      const { volume, kind, period, bufferBytes: most } = entry;
       if (volume === undefined || entry === compacted || !isHot(kind, period, nowMs)) continue;
-      const most = bufferBytes(kind, true);
       const filled = this.#buffered(entry);
       const grown = volume.written - entry.writtenBefore;
       // Over half full, and full at the next check if it goes on filling as since the last.
@@ -98,10 +96,8 @@ export function isWorthALook(entry: VolumeEntry, idle: boolean): boolean {
   return volume.removedBytes - entry.removedBefore >= (idle ? 1 : LOOK_BYTES);
 }
 
-/** Free bytes that it needs: what it writes lies beside what it reads. */
-export function compactionSpace(spaceNeeded: number): number {
-  return spaceNeeded + 2 * LIMITS.compactRangeBytes;
-}
+/** Bytes that it needs on the disk: what it writes lies beside what it reads. */
+export const COMPACTION_BYTES = 2 * LIMITS.compactRangeBytes;
 
 function isWasteful({ tableBytes, liveBytes }: VolumeUsage, bufferedBytes: number): boolean {
   const waste = tableBytes + bufferedBytes - liveBytes;

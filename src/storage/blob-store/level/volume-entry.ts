@@ -21,6 +21,8 @@ export class VolumeEntry {
   quarantine: string | undefined;
   /** The open volume. */
   volume: OpenVolume | undefined;
+  /** Bytes of the write buffer that it was opened with last. */
+  bufferBytes = 0;
   /** To be written when it is opened, before anything else; see CommitQueue.undo. */
   undo: readonly LevelWrite[] = [];
   /** Rejects where opening fails. */

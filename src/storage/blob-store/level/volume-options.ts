@@ -18,5 +18,6 @@ export function isHot(kind: string, period: string, nowMs: number): boolean {
 
 /** Bytes of LevelDB's write buffer for a volume that is opened now. */
 export function bufferBytes(kind: string, hot: boolean): number {
-  return kind === 'raw' && hot ? LIMITS.rawBufferBytes : LIMITS.volumeBufferBytes;
+  if (!hot) return LIMITS.closedBufferBytes;
+  return kind === 'raw' ? LIMITS.rawBufferBytes : LIMITS.volumeBufferBytes;
 }

@@ -1,37 +1,21 @@
 import { dirname, join } from 'node:path';
-import { type Clock, sleep, type Timers } from '../../../base/clock.ts';
+import type { Clock, Timers } from '../../../base/clock.ts';
 import { TephraError } from '../../../base/errors.ts';
 import type { FileSystem } from '../../../base/file-system.ts';
 import { LIMITS } from '../../../base/limits.ts';
 import type { Random } from '../../../base/random.ts';
-import { Compactor, compactionSpace, isWorthALook } from './compaction.ts';
 import { compareVolumes } from '../key.ts';
 import { type AbortSlots, openAbortSlots } from './abort-slots.ts';
 import type { WriteCounters } from './commit-queue.ts';
-import {
-  isDiskFull,
-  isInputOutput,
-  isOutOfFiles,
-  levelCode,
-  type LevelHandle,
-  type LevelOptions,
-  levelText,
-  type openLevel,
-  writeError,
-} from './handle.ts';
-import { openGuarded } from './log-guard.ts';
-import { type KnownDamage, OpenVolume } from './open-volume.ts';
+import { DiskSpace } from './disk-space.ts';
+import { levelText, type openLevel, writeError } from './handle.ts';
+import type { KnownDamage, OpenVolume } from './open-volume.ts';
 import type { SuspectCheck } from './suspect.ts';
-import { createVolume, discardVolume, ensureDirectory, scanVolumes } from './volume-folders.ts';
-import { checkMarker } from './volume-marker.ts';
-import { bufferBytes, isHot } from './volume-options.ts';
-import { checkTables, forgetTables, recordTables } from './table-sizes.ts';
+import { recordTables } from './table-sizes.ts';
 import { VolumeEntry } from './volume-entry.ts';
-
-const IDLE_CHECK_MS = 60_000;
-/** How often a volume is opened that meets I/O errors, and the pause before the next time. */
-const OPEN_ATTEMPTS = 3;
-const OPEN_PAUSE_MS = 100;
+import { discardVolume, ensureDirectory, scanVolumes } from './volume-folders.ts';
+import { VolumeOpening } from './volume-opening.ts';
+import { VolumeTidying } from './volume-tidying.ts';
 
 /** Whether an operation looks, writes where there is a volume, or makes one to write in. */
 export type Intent = 'read' | 'update' | 'create';
@@ -72,22 +56,30 @@ export class Volumes {
   readonly #entries = new Map<string, VolumeEntry>();
   readonly #counters: WriteCounters = { bytesWritten: 0, syncBatches: 0, pendingWrites: 0 };
   readonly #damage: KnownDamage = { degradedRoots: new Set(), strangeKeys: new Set() };
-  #diskFull = false;
-  #resuming: Promise<void> | undefined;
+  readonly #space: DiskSpace;
+  readonly #opening: VolumeOpening;
+  readonly #tidying: VolumeTidying;
   #closing: Promise<void> | undefined;
-  #cancelIdleCheck: () => void = () => {};
-  #tidying: Promise<void> | undefined;
-  readonly #compactor: Compactor;
 
   private constructor(options: VolumesOptions, root: string, slots: AbortSlots) {
     this.#options = options;
-    this.#diskFull = options.startsFull;
     this.#root = root;
     this.#slots = slots;
-    this.#compactor = new Compactor({
+    const { fs, clock, timers, spaceNeeded, startsFull } = options;
+    this.#space = new DiskSpace({
+      fs,
+      path: root,
+      needed: spaceNeeded,
+      startsFull,
+      resume: () => this.#resume(),
+    });
+    this.#opening = new VolumeOpening(options, this.#space, this.#counters, this.#damage);
+    this.#tidying = new VolumeTidying({
       entries: this.#entries,
-      clock: options.clock,
-      mayCompact: (entry) => this.#mayCompact(entry),
+      clock,
+      timers,
+      close: (entry) => this.#close(entry),
+      hasRoom: (bytes) => this.#space.hasRoom(bytes),
     });
   }
 
@@ -104,7 +96,7 @@ export class Volumes {
       entry.struck = suspects.has(name);
       entry.suspect = entry.struck || options.suspectAll === true;
     }
-    volumes.#scheduleTidying();
+    volumes.#tidying.start();
     return volumes;
   }
 
@@ -131,7 +123,7 @@ export class Volumes {
     try {
       return await operation(volume);
     } finally {
-      if (volume.poison?.reason === 'storage_full') this.#diskFull = true;
+      if (volume.poison?.reason === 'storage_full') this.#space.ranOut();
       this.#release(entry);
     }
   }
@@ -163,8 +155,8 @@ export class Volumes {
       ),
       degradedRoots: [...this.#damage.degradedRoots],
       strangeKeys: [...this.#damage.strangeKeys],
-      diskFull: this.#diskFull,
-      compactions: this.#compactor.count,
+      diskFull: this.#space.full,
+      compactions: this.#tidying.compactions,
     };
   }
 
@@ -173,9 +165,7 @@ export class Volumes {
    * One at a time; never rejects. It comes by itself each minute.
    */
   tidy(): Promise<void> {
-    this.#closeIdle();
-    this.#tidying ??= this.#compactAll().finally(() => (this.#tidying = undefined));
-    return this.#tidying;
+    return this.#tidying.run();
   }
 
   /** Refuses new operations, waits for those under way, closes every handle. */
@@ -185,8 +175,7 @@ export class Volumes {
   }
 
   async #closeAll(): Promise<void> {
-    this.#cancelIdleCheck();
-    await this.#tidying;
+    await this.#tidying.stop();
     for (const entry of this.#entries.values()) {
       await entry.dropping?.catch(() => {});
       await entry.settled();
@@ -231,30 +220,16 @@ export class Volumes {
     const { poison } = volume;
     if (poison === undefined) {
       // Another volume met the full disk: this one's log may be the next to break.
-      return this.#diskFull && intent !== 'read' ? this.#expectSpace() : true;
+      return this.#space.full && intent !== 'read' ? this.#space.expect() : true;
     }
     // A full disk cannot be opened, only read on: recovery must write a table.
-    if (poison.reason === 'storage_full' && this.#diskFull && this.#resuming === undefined) {
-      return intent === 'read' ? true : this.#expectSpace();
+    if (poison.reason === 'storage_full' && this.#space.waiting) {
+      return intent === 'read' ? true : this.#space.expect();
     }
     return (async () => {
       await entry.unused();
       if (entry.volume === volume) this.#close(entry);
     })();
-  }
-
-  /** Throws `storage_full` while there is too little space; then lets writes go on. */
-  async #expectSpace(): Promise<void> {
-    const free = await this.#options.fs.freeBytes(this.#root);
-    const needed = this.#options.spaceNeeded();
-    if (free < needed) {
-      throw new TephraError(
-        'storage_full',
-        `${this.#root} has ${free} bytes free; writes go on at ${needed}`,
-      );
-    }
-    this.#resuming ??= this.#resume().finally(() => (this.#resuming = undefined));
-    await this.#resuming;
   }
 
   /**
@@ -276,7 +251,6 @@ export class Volumes {
         if (entry.quarantine === undefined) throw error;
       }
     }
-    this.#diskFull = false;
   }
 
   /** Opens a volume; all who ask meanwhile wait for the same. */
@@ -292,7 +266,7 @@ export class Volumes {
     if (!entry.inUse && volume?.poison !== undefined && volume.poison.reason !== 'storage_full') {
       this.#close(entry);
     }
-    this.#trim();
+    this.#tidying.trim();
   }
 
   #addEntry(name: string, exists = false): VolumeEntry {
@@ -302,99 +276,20 @@ export class Volumes {
   }
 
   async #open(entry: VolumeEntry): Promise<void> {
-    const { fs, clock, random, storeId } = this.#options;
-    const { kind, period, name } = entry;
     const path = this.#pathOf(entry);
-    const marker = { storeId, kind, period };
-    const hot = isHot(kind, period, clock.nowMs());
-    const options = { bufferBytes: bufferBytes(kind, hot), mode: 'existing' } as const;
     if (!entry.exists) {
       try {
-        if (this.#diskFull) await this.#expectSpace();
-        await createVolume(fs, random, path, marker, options.bufferBytes);
+        await this.#opening.create(entry, path);
         entry.exists = true;
       } catch (error) {
-        this.#entries.delete(name);
-        const refused = writeError(`creating ${name}`, error);
-        if (refused.reason === 'storage_full') this.#diskFull = true;
-        throw refused;
+        this.#entries.delete(entry.name);
+        throw error;
       }
     }
-    // Opening replays the log and may abort as well.
-    entry.pin();
-    try {
-      const level = await this.#persist(async () => {
-        await checkMarker(fs, path, marker);
-        await checkTables(fs, path);
-        return undo(entry, await this.#openTables(entry, path, options));
-      });
-      entry.volume = new OpenVolume(name, level, this.#counters, random, this.#damage);
-      entry.removedBefore = 0;
-      entry.writtenBefore = 0;
-      entry.usedMs = clock.monotonicMs();
-    } catch (error) {
-      throw this.#openError(entry, error);
-    } finally {
-      entry.unpin();
-    }
-  }
-
-  /** What the disk refuses once may be no damage; what it refuses time and again is set aside. */
-  async #persist<T>(open: () => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        return await open();
-      } catch (error) {
-        if (attempt === OPEN_ATTEMPTS || !isInputOutput(error)) throw error;
-        await sleep(this.#options.timers, OPEN_PAUSE_MS);
-      }
-    }
-  }
-
-  /** From a good opening on LevelDB changes tables; one that it refuses stays as it is. */
-  async #openTables(entry: VolumeEntry, path: string, options: LevelOptions): Promise<LevelHandle> {
-    const { fs, openHandle } = this.#options;
-    const wasRecorded = await forgetTables(fs, path);
-    try {
-      if (entry.suspect) await this.#examine(entry, path);
-      return await openGuarded(fs, path, () => openHandle(path, options));
-    } catch (error) {
-      if (wasRecorded) await recordTables(fs, path).catch(() => {});
-      throw error;
-    }
-  }
-
-  async #examine(entry: VolumeEntry, path: string): Promise<void> {
-    const verdict = await this.#options.suspectCheck(path);
-    if (verdict === 'aborts') {
-      throw new TephraError('volume_quarantined', 'reading it ends the process');
-    }
-    if (verdict === 'damaged' && entry.struck) {
-      throw new TephraError(
-        'volume_quarantined',
-        'the process died of it twice, and it is damaged',
-      );
-    }
-    entry.suspect = false;
-  }
-
-  /** Sorts out why a volume does not open: what may pass by itself, and what is damage. */
-  #openError(entry: VolumeEntry, error: unknown): TephraError {
-    const { name } = entry;
-    if (error instanceof TephraError && error.reason !== 'volume_quarantined') return error;
-    const text = error instanceof TephraError ? error.detail : levelText(error);
-    if (isDiskFull(error)) {
-      this.#diskFull = true;
-      return new TephraError('storage_full', `opening ${name}: ${text}`, { cause: error });
-    }
-    if (isOutOfFiles(error)) return new TephraError('overloaded', `opening ${name}: ${text}`);
-    if (levelCode(error) === 'LEVEL_LOCKED') {
-      return new TephraError('data_dir_in_use', `${name} is open in another process`);
-    }
-    entry.quarantine =
-      `${name} is set aside, nothing in it was changed: ${text}; ` +
-      'restore its directory from a backup, or move it away to give its data up';
-    return new TephraError('volume_quarantined', entry.quarantine, { cause: error });
+    entry.volume = await this.#opening.open(entry, path);
+    entry.removedBefore = 0;
+    entry.writtenBefore = 0;
+    entry.usedMs = this.#options.clock.monotonicMs();
   }
 
   /** Begins to close an open volume that nobody uses. */
@@ -455,78 +350,6 @@ export class Volumes {
   #pathOf(entry: VolumeEntry): string {
     return join(this.#root, entry.kind, entry.period);
   }
-
-  /** Closes the least recently used volumes above the limit; hot ones stay. */
-  #trim(): void {
-    const open = [...this.#entries.values()].filter(isSound);
-    let excess = open.length - LIMITS.volumesOpenMax;
-    if (excess <= 0) return;
-    const nowMs = this.#options.clock.nowMs();
-    open.sort((a, b) => a.usedMs - b.usedMs);
-    for (const entry of open) {
-      if (excess <= 0) return;
-      if (entry.inUse || isHot(entry.kind, entry.period, nowMs)) continue;
-      this.#close(entry);
-      excess--;
-    }
-  }
-
-  #scheduleTidying(): void {
-    this.#cancelIdleCheck = this.#options.timers.after(IDLE_CHECK_MS, () => {
-      void this.tidy();
-      this.#scheduleTidying();
-    });
-  }
-
-  #closeIdle(): void {
-    for (const entry of this.#entries.values()) {
-      if (isSound(entry) && this.#isIdle(entry) && !isWorthALook(entry, true)) this.#close(entry);
-    }
-  }
-
-  async #compactAll(): Promise<void> {
-    for (const entry of this.#entries.values()) {
-      if (!isSound(entry) || !isWorthALook(entry, this.#isIdle(entry))) continue;
-      entry.pin();
-      await this.#compactor.compact(entry);
-      entry.unpin();
-      if (isSound(entry) && (entry.tough || this.#isIdle(entry))) this.#close(entry);
-    }
-    this.#compactor.checked();
-  }
-
-  #isIdle({ usedMs, kind, period }: VolumeEntry): boolean {
-    const { clock } = this.#options;
-    return (
-      usedMs <= clock.monotonicMs() - LIMITS.volumeIdleMs && !isHot(kind, period, clock.nowMs())
-    );
-  }
-
-  /** Whether a volume may be written anew now, as far as the store and the disk go. */
-  async #mayCompact(entry: VolumeEntry): Promise<boolean> {
-    const { dropping } = entry;
-    if (this.#closing !== undefined || dropping !== undefined || !isSound(entry)) return false;
-    const { fs, spaceNeeded } = this.#options;
-    return !this.#diskFull && (await fs.freeBytes(this.#root)) >= compactionSpace(spaceNeeded());
-  }
-}
-
-/** Whether it is open, and may be closed and opened again: on a full disk it could not be. */
-function isSound({ volume }: VolumeEntry): boolean {
-  return volume !== undefined && volume.poison === undefined;
-}
-
-/** Puts a volume that was just opened back to what it showed before; closes it where that fails. */
-async function undo(entry: VolumeEntry, level: LevelHandle): Promise<LevelHandle> {
-  if (entry.undo.length === 0) return level;
-  try {
-    await level.batch([...entry.undo], { sync: true });
-  } catch (error) {
-    await level.close();
-    throw error;
-  }
-  entry.undo = [];
-  return level;
 }
 
 function closedError(): TephraError {
