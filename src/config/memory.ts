@@ -18,6 +18,7 @@ export function budgetBytes(
     pageCacheBytes +
     LIMITS.queryBytes +
     LIMITS.streamStateBytes +
+    LIMITS.rootCacheBytes +
     // A table of LevelDB is written while the next one fills.
     2 * (LIMITS.rawBufferBytes + VOLUMES_WRITTEN * LIMITS.volumeBufferBytes) +
     inFlightBytes

@@ -114,6 +114,7 @@ function shareOf(limits: Limits, workers: number): Limits {
     headBytes: share(limits.headBytes),
     duplicateSetBytes: share(limits.duplicateSetBytes),
     pageCacheBytes: share(limits.pageCacheBytes),
+    rootCacheBytes: share(limits.rootCacheBytes),
     queryBytes: share(limits.queryBytes),
     streamStateBytes: share(limits.streamStateBytes),
   };

@@ -30,7 +30,7 @@ import { labelRows } from '../query/execute/label-rows.ts';
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import { queryCost } from '../query/execute/cost.ts';
 import type { CostRequest } from '../query/execute/cost.ts';
-import { mergeSums } from '../query/execute/merge.ts';
+import { mergeSides, mergeSums } from '../query/execute/merge.ts';
 import { Losses } from '../query/losses.ts';
 import { RawPushes } from '../query/execute/raw-pushes.ts';
 import { profileStats } from '../query/execute/stats.ts';
@@ -54,6 +54,7 @@ import { asSide, joinSidedTrees } from '../query/tree/join.ts';
 import { type Lanes, NO_LANES } from '../query/tree/lanes.ts';
 import { sidedTreeOf } from '../query/tree/name-tree-of.ts';
 import { damagedNameTree, weighFrames, weighSides } from '../query/tree/weights.ts';
+import { RootCachingStore } from '../storage/blob-store/root-cache.ts';
 import { BlockCache } from '../storage/block/cache.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
 import { recoverShard } from '../storage/shard/recover.ts';
@@ -104,6 +105,7 @@ const IDENTITY_MEMORY_BYTES = 160;
 export class ShardHost implements ShardHostApi {
   readonly #options: ShardHostOptions;
   readonly #shards = new Map<number, OwnedShard>();
+  readonly #store: RootCachingStore;
   readonly #cache: BlockCache;
   readonly #raw = new RawPushes();
   #jobs: Promise<void> = Promise.resolve();
@@ -116,12 +118,14 @@ export class ShardHost implements ShardHostApi {
 
   constructor(options: ShardHostOptions) {
     this.#options = options;
+    this.#store = new RootCachingStore(options.store, options.limits.rootCacheBytes);
     this.#cache = new BlockCache(options.limits.pageCacheBytes);
   }
 
   /** Rebuilds what its shards keep in memory from the store. */
   async open(nowMs: number): Promise<void> {
-    const { store, shardCount, incarnation, random, clock, timers, limits } = this.#options;
+    const { shardCount, incarnation, random, clock, timers, limits } = this.#options;
+    const store = this.#store;
     const acceptor = new Acceptor({
       profileBytesMax: limits.profileBytesMax,
       pastMs: limits.minutesRetentionMs,
@@ -224,23 +228,23 @@ export class ShardHost implements ShardHostApi {
   async mergeSides(shards: readonly number[], sides: readonly MergeRequest[]): Promise<SidedPart> {
     const sums = new Map<Dictionary, Lanes[]>();
     const trees: SidedTree[] = [];
+    const pause = this.#pause(sides[0]?.signal);
     let notes = NO_NOTES;
-    for (const [i, request] of sides.entries()) {
-      const context = this.#context(shards, request.signal);
-      const merged = await mergeSums(context, request);
+    const contexts = sides.map(({ signal }) => this.#context(shards, signal));
+    for (const [i, merged] of (await mergeSides(contexts, sides)).entries()) {
+      const request = sides[i] as MergeRequest;
       notes = addNotes(notes, merged.notes);
       for (const part of merged.parts) {
         const { dictionary } = part;
         const lanes = sums.get(dictionary) ?? sides.map(() => NO_LANES);
         const kept = keepBelow(dictionary, part.sums.finish(), request.callSite);
-        lanes[i] = await inSlices(kept, context.pause);
+        lanes[i] = await inSlices(kept, pause);
         sums.set(dictionary, lanes);
       }
       if (showsDamage(merged.damagedValue, request)) {
         trees.push(asSide(damagedNameTree(merged.damagedValue), i, sides.length));
       }
     }
-    const pause = this.#pause(sides[0]?.signal);
     for (const [dictionary, lanes] of sums) {
       trees.push(await inSlices(sidedTreeOf(dictionary, lanes), pause));
     }
@@ -444,6 +448,7 @@ export class ShardHost implements ShardHostApi {
     return {
       shards: shards.map((shard) => this.#shard(shard).state),
       cache: this.#cache,
+      expectRoot: (name) => void this.#store.readRoot(name).catch(() => {}),
       raw: this.#raw,
       pause: this.#pause(signal),
       budget: new QueryBudget(limits.queryBytes, limits.rawQueryBytes),

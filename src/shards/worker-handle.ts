@@ -109,7 +109,7 @@ class WorkerHandle implements HostHandle {
       storePort: toStore.port2,
       options: { shards, shardCount, incarnation, limits },
     };
-    const served = serve<BlobStore>(toStore.port1, store);
+    const served = serve<BlobStore>(toStore.port1, store, ['get']);
     const worker = new Worker(fileURLToPath(entry), {
       workerData: start,
       transferList: [toHost.port2, toStore.port2],

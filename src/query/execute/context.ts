@@ -1,6 +1,6 @@
 import { TephraError } from '../../base/errors.ts';
 import type { Pause } from '../../base/slice.ts';
-import type { BlockCache } from '../../storage/block/cache.ts';
+import type { BlockReads } from '../../storage/block/cache.ts';
 import type { ShardState } from '../../storage/shard/shard-state.ts';
 import type { Losses } from '../losses.ts';
 import type { RawPushes } from './raw-pushes.ts';
@@ -9,7 +9,9 @@ import type { RawPushes } from './raw-pushes.ts';
 export interface QueryContext {
   /** The shards that take part. */
   readonly shards: readonly ShardState[];
-  readonly cache: BlockCache;
+  readonly cache: BlockReads;
+  /** Says that a root will be read soon: it may be fetched meanwhile. */
+  readonly expectRoot?: ((name: string) => void) | undefined;
   readonly raw: RawPushes;
   readonly pause: Pause;
   readonly budget: QueryBudget;

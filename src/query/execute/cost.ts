@@ -6,8 +6,10 @@ import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import type { QueryCost, Selection, TierCost } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
 import type { QueryContext } from './context.ts';
-import { daysOf, readDay } from './day.ts';
+import type { ShardState } from '../../storage/shard/shard-state.ts';
+import { readDay } from './day.ts';
 import type { ServiceDay, Wanted } from './day.ts';
+import { eachDay } from './days.ts';
 
 /** A selection of one type, or of all. */
 export interface CostRequest extends Selection {
@@ -29,20 +31,16 @@ export async function queryCost(context: QueryContext, request: CostRequest): Pr
   const wanted: Wanted = { ...request, matchers: parseSelector(request.selector) };
   const minutes = new Tier();
   const raw = new Tier();
-  let shards = 0;
-  for (const state of context.shards) {
-    let found = false;
-    for (const dayMs of await daysOf(state, wanted)) {
-      for (const day of await readDay(context, state, dayMs, wanted)) {
-        found = true;
-        addBlocks(minutes, day, wanted);
-        addHead(raw, day, wanted);
-        await context.pause.here();
-      }
-    }
-    if (found) shards++;
+  const shards = new Set<number>();
+  const read = (state: ShardState, dayMs: number): Promise<ServiceDay[]> =>
+    readDay(context, state, dayMs, wanted);
+  for await (const day of eachDay(context, [wanted], read)) {
+    shards.add(day.state.shard);
+    addBlocks(minutes, day, wanted);
+    addHead(raw, day, wanted);
+    await context.pause.here();
   }
-  return { minutes: minutes.cost(), raw: raw.cost(), shards };
+  return { minutes: minutes.cost(), raw: raw.cost(), shards: shards.size };
 }
 
 /** The costs of several hosts together. */

@@ -1,17 +1,19 @@
 import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { DAY_MS, floorTo, HOUR_MS } from '../../base/time.ts';
+import { mapAtOnce } from '../../base/at-once.ts';
+import { DAY_MS, HOUR_MS } from '../../base/time.ts';
 import { parseProfileType } from '../../profile/profile-type.ts';
 import type { ProfileType } from '../../profile/profile-type.ts';
+import type { SectionPlace } from '../../storage/block/cache.ts';
 import type { BlockEntry, BlockSectionView, HourSeries } from '../../storage/block/decode.ts';
 import { readDamagedSection } from '../../storage/block/read.ts';
+import type { SectionTotals } from '../../storage/block/totals.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
 import { isAbsorbed } from '../../storage/root/absorbed.ts';
 import type { PartitionRoot, RootBlock } from '../../storage/root/encode.ts';
 import type { Canonical } from '../../storage/shard/canonical.ts';
 import type { HeadSection } from '../../storage/shard/head.ts';
 import { readPartition, stillNames } from '../../storage/shard/partition.ts';
-import { parseMinutesVolume } from '../../storage/keys.ts';
 import type { ShardState } from '../../storage/shard/shard-state.ts';
 import { blockKey, rootName } from '../../storage/keys.ts';
 import { matchesSeries } from '../selector/matcher.ts';
@@ -45,9 +47,9 @@ export interface ServiceIndex {
   readonly head: readonly HeadPart[];
 }
 
-/** All that a partition has of one service for a query, read and checked. */
-export interface ServiceDay extends ServiceIndex {
-  readonly blocks: readonly BlockSectionView[];
+/** All that a partition has of one service for a query, read and checked; sections in a form of the reader's. */
+export interface ServiceDay<Section = BlockSectionView> extends ServiceIndex {
+  readonly blocks: readonly Section[];
   /** Sections that fail their checksum, as far as they decode: see damaged-section.ts. */
   readonly damaged: readonly BlockSectionView[];
   /** Sections of which nothing decodes. */
@@ -58,40 +60,6 @@ export interface ServiceDay extends ServiceIndex {
 export interface HeadPart {
   readonly section: HeadSection;
   readonly series: ReadonlySet<number>;
-}
-
-/** Days of a range that are read without asking which there are. */
-const DAYS_UNASKED = 400;
-
-/**
- * Days of a range, ascending. Of a long one only those from the first to the last that this shard can
- * have: a range may reach to the end of time.
- */
-export async function daysOf(
-  state: ShardState,
-  range: { readonly startMs: number; readonly endMs: number },
-): Promise<number[]> {
-  let from = floorTo(range.startMs, DAY_MS);
-  let to = range.endMs;
-  if (to - from > DAYS_UNASKED * DAY_MS) {
-    let first = Infinity;
-    let last = -Infinity;
-    const note = (dayMs: number): void => {
-      first = Math.min(first, dayMs);
-      last = Math.max(last, dayMs);
-    };
-    // The head first: what is absorbed meanwhile is in a volume that is listed afterwards.
-    for (const { dayMs } of state.head.all()) note(dayMs);
-    for (const volume of await state.store.listVolumes('minutes')) {
-      const dayMs = parseMinutesVolume(volume);
-      if (dayMs !== undefined) note(dayMs);
-    }
-    from = Math.max(from, first);
-    to = Math.min(to, last);
-  }
-  const days: number[] = [];
-  for (let day = from; day <= to; day += DAY_MS) days.push(day);
-  return days;
 }
 
 /**
@@ -106,25 +74,52 @@ export function readDay(
   dayMs: number,
   wanted: Wanted,
 ): Promise<ServiceDay[]> {
+  return readSections(context, state, dayMs, wanted, (...place) => context.cache.section(...place));
+}
+
+/** {@link readDay} with the totals of pushes instead of the columns. */
+export function readDayTotals(
+  context: QueryContext,
+  state: ShardState,
+  dayMs: number,
+  wanted: Wanted,
+): Promise<ServiceDay<SectionTotals>[]> {
+  return readSections(context, state, dayMs, wanted, (...place) => context.cache.totals(...place));
+}
+
+function readSections<Section>(
+  context: QueryContext,
+  state: ShardState,
+  dayMs: number,
+  wanted: Wanted,
+  read: (...place: SectionPlace) => Promise<Section>,
+): Promise<ServiceDay<Section>[]> {
   return repeated(async () => {
-    const days: ServiceDay[] = [];
+    const days: ServiceDay<Section>[] = [];
     for (const { parts, ...index } of await readIndex(context, state, dayMs, wanted)) {
-      const blocks: BlockSectionView[] = [];
+      const blocks: Section[] = [];
       const damaged: BlockSectionView[] = [];
       let lost = 0;
-      for (const { block, entry } of parts) {
-        if (!entry.hours.some(({ series }) => series.some((id) => index.series.has(id)))) continue;
-        const place = [state.store, dayMs, state.shard, block, entry] as const;
-        const view = await unlessDamaged(context.cache.section(...place));
-        if (view !== undefined) {
-          context.budget.spend(view.bytes.byteLength);
-          blocks.push(view);
+      const placeOf = ({ block, entry }: BlockPart): SectionPlace =>
+        [state.store, dayMs, state.shard, block, entry] as const;
+      const taken = parts.filter(({ entry }) =>
+        entry.hours.some(({ series }) => series.some((id) => index.series.has(id))),
+      );
+      // What the limit refuses is refused before it is in memory.
+      for (const { entry } of taken) context.budget.spend(entry.end - entry.at);
+      const found = await mapAtOnce(taken, SECTIONS_AT_ONCE, (part) =>
+        unlessDamaged(read(...placeOf(part))),
+      );
+      for (const [i, part] of taken.entries()) {
+        const section = found[i];
+        if (section !== undefined) {
+          blocks.push(section);
           continue;
         }
-        const rest = await readDamagedSection(...place);
+        const rest = await unlessDamaged(readDamagedSection(...placeOf(part)));
         if (rest === undefined) {
           lost++;
-          loseBlock(context, state, dayMs, block, wanted);
+          loseBlock(context, state, dayMs, part.block, wanted);
         } else damaged.push(rest);
       }
       const has = blocks.length + damaged.length + lost + index.head.length > 0;
@@ -133,6 +128,9 @@ export function readDay(
     return days;
   });
 }
+
+/** Sections of a partition that are read at once: the store answers them side by side. */
+const SECTIONS_AT_ONCE = 4;
 
 /** {@link readDay} without the columns: directories of blocks and the head only. */
 export function readDayIndex(
@@ -144,13 +142,13 @@ export function readDayIndex(
   return repeated(() => readIndex(context, state, dayMs, wanted));
 }
 
-/** What a read gives, undefined where it is damaged: damage costs only itself. */
+/** What a read gives, undefined where it is damaged or set aside: damage costs only itself. */
 async function unlessDamaged<T>(read: Promise<T>): Promise<T | undefined> {
   try {
     return await read;
   } catch (thrown) {
     const error = TephraError.from(thrown);
-    if (error.reason === 'corrupt_block') return undefined;
+    if (isLoss(error)) return undefined;
     throw error;
   }
 }

@@ -7,7 +7,10 @@ import type { LossNotes } from '../losses.ts';
 import type { LabelsRequest } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
 import type { QueryContext } from './context.ts';
-import { daysOf, readDayIndex } from './day.ts';
+import type { ShardState } from '../../storage/shard/shard-state.ts';
+import { readDayIndex } from './day.ts';
+import type { ServiceIndex } from './day.ts';
+import { eachDay } from './days.ts';
 
 /** What one host has for a question about labels. */
 export interface LabelPart {
@@ -39,25 +42,23 @@ export async function labelRows(context: QueryContext, request: LabelsRequest): 
       startMs,
       endMs,
     };
-    for (const state of context.shards) {
-      for (const dayMs of await daysOf(state, wanted)) {
-        for (const day of await readDayIndex(context, state, dayMs, wanted)) {
-          for (const { hour, series } of day.hours) {
-            const hourMs = dayMs + hour * HOUR_MS;
-            if (hourMs > endMs || hourMs + HOUR_MS <= startMs) continue;
-            for (const id of series) if (day.series.has(id)) add(day.canonical.dictionary, id);
+    const read = (state: ShardState, dayMs: number): Promise<ServiceIndex[]> =>
+      readDayIndex(context, state, dayMs, wanted);
+    for await (const day of eachDay(context, [wanted], read)) {
+      for (const { hour, series } of day.hours) {
+        const hourMs = day.dayMs + hour * HOUR_MS;
+        if (hourMs > endMs || hourMs + HOUR_MS <= startMs) continue;
+        for (const id of series) if (day.series.has(id)) add(day.canonical.dictionary, id);
+      }
+      for (const { section, series } of day.head) {
+        for (const push of section.view.pushes) {
+          if (push.startMs < startMs || push.startMs > endMs) continue;
+          for (const type of push.types) {
+            if (series.has(type.series)) add(section.scope.dictionary, type.series);
           }
-          for (const { section, series } of day.head) {
-            for (const push of section.view.pushes) {
-              if (push.startMs < startMs || push.startMs > endMs) continue;
-              for (const type of push.types) {
-                if (series.has(type.series)) add(section.scope.dictionary, type.series);
-              }
-            }
-          }
-          await context.pause.here();
         }
       }
+      await context.pause.here();
     }
   }
   return { rows: [...rows.values()], losses: context.losses.notes() };

@@ -5,6 +5,7 @@ import { CUT_LABEL } from '../../profile/sample-labels.ts';
 import { minuteRange, readMinute, readMinutePushes } from '../../storage/block/decode.ts';
 import type { BlockSectionView, FamilyView, MinuteView } from '../../storage/block/decode.ts';
 import type { PushEntry } from '../../storage/block/pushes.ts';
+import { SharedReads } from '../../storage/block/shared-reads.ts';
 import { readEntriesHeader } from '../../storage/column/decode.ts';
 import type { TypeColumn } from '../../storage/column/entries.ts';
 import { ValueSums } from '../../storage/column/sum.ts';
@@ -16,8 +17,10 @@ import { parseSelector } from '../selector/parse.ts';
 import type { QueryContext } from './context.ts';
 import { saveFamily } from './damaged-section.ts';
 import type { SavedPush } from './damaged-section.ts';
-import { daysOf, readDay } from './day.ts';
+import type { ShardState } from '../../storage/shard/shard-state.ts';
+import { readDay } from './day.ts';
 import type { ServiceDay, Wanted } from './day.ts';
+import { eachDay } from './days.ts';
 import { IdFilter } from './id-filter.ts';
 import { Instants } from './instants.ts';
 import type { InstantCounts } from './instants.ts';
@@ -47,16 +50,40 @@ export interface MergedSums {
  * and traces are known to the raw tier alone: then every minute is read push by push.
  */
 export async function mergeSums(context: QueryContext, request: MergeRequest): Promise<MergedSums> {
-  parseProfileType(request.profileType);
-  const wanted: Wanted = { ...request, matchers: parseSelector(request.selector) };
-  const merge = new Merge(context, wanted, request);
-  for (const state of context.shards) {
-    for (const dayMs of await daysOf(state, wanted)) {
-      for (const day of await readDay(context, state, dayMs, wanted)) await merge.add(day);
-      await context.pause.here();
+  const [merged] = await mergeSides([context], [request]);
+  return merged as MergedSums;
+}
+
+/**
+ * {@link mergeSums} of several requests, each with its own context over the same shards. What several of
+ * them need is read once.
+ */
+export async function mergeSides(
+  contexts: readonly QueryContext[],
+  requests: readonly MergeRequest[],
+): Promise<MergedSums[]> {
+  const sides = requests.map((request, i) => {
+    parseProfileType(request.profileType);
+    const wanted: Wanted = { ...request, matchers: parseSelector(request.selector) };
+    const context = contexts[i] as QueryContext;
+    return { context, wanted, merge: new Merge(context, wanted, request) };
+  });
+  const [first] = contexts;
+  if (first === undefined) return [];
+  const read = async (state: ShardState, dayMs: number): Promise<(() => Promise<void>)[]> => {
+    const cache = sides.length === 1 ? first.cache : new SharedReads(first.cache);
+    const found: (() => Promise<void>)[] = [];
+    for (const { context, wanted, merge } of sides) {
+      if (wanted.startMs >= dayMs + DAY_MS || wanted.endMs < dayMs) continue;
+      for (const day of await readDay({ ...context, cache }, state, dayMs, wanted)) {
+        found.push(() => merge.add(day));
+      }
     }
-  }
-  return merge.finish();
+    return found;
+  };
+  const ranges = sides.map(({ wanted }) => wanted);
+  for await (const add of eachDay(first, ranges, read)) await add();
+  return sides.map(({ merge }) => merge.finish());
 }
 
 class Merge {

@@ -1,16 +1,16 @@
 import { DAY_MS, MINUTE_MS } from '../../base/time.ts';
 import { LIMITS } from '../../base/limits.ts';
-import { atOnce } from '../../base/steps.ts';
 import type { Label } from '../../profile/labels.ts';
-import { formatProfileType, parseProfileType } from '../../profile/profile-type.ts';
+import { parseProfileType } from '../../profile/profile-type.ts';
 import { minuteRange, readMinute, readMinutePushes } from '../../storage/block/decode.ts';
 import type { BlockSectionView, FamilyView, MinuteView } from '../../storage/block/decode.ts';
 import type { PushEntry } from '../../storage/block/pushes.ts';
-import { decodeStacks, decodeTicks, readEntriesHeader } from '../../storage/column/decode.ts';
+import { type SectionTotals, seekTime, type Totals } from '../../storage/block/totals.ts';
+import { readEntriesHeader } from '../../storage/column/decode.ts';
 import type { TypeColumn } from '../../storage/column/entries.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
+import type { ShardState } from '../../storage/shard/shard-state.ts';
 import type { PushView } from '../../storage/fragment/decode.ts';
-import { projectRow } from '../labels/merge.ts';
 import { NO_NOTES } from '../request.ts';
 import type { SeriesRequest } from '../request.ts';
 import { parseSelector } from '../selector/parse.ts';
@@ -18,12 +18,14 @@ import { SeriesBuckets } from '../series/buckets.ts';
 import { HeatCells } from '../series/heat.ts';
 import type { SeriesPart } from '../series/part.ts';
 import { stepAt, type Steps, stepsOf } from '../series/steps.ts';
-import { stacksBelow } from './call-site.ts';
+import { Below } from './below.ts';
 import type { QueryContext } from './context.ts';
 import { saveFamily } from './damaged-section.ts';
-import { daysOf, readDay } from './day.ts';
-import type { ServiceDay, Wanted } from './day.ts';
+import { readDay, readDayTotals } from './day.ts';
+import type { ServiceDay, ServiceIndex, Wanted } from './day.ts';
+import { eachDay } from './days.ts';
 import { Exemplars } from './exemplars.ts';
+import { Groups } from './groups.ts';
 import { groupValue } from './id-filter.ts';
 
 /**
@@ -83,12 +85,23 @@ class Timeline {
   }
 
   async read(): Promise<void> {
-    for (const state of this.#context.shards) {
-      for (const dayMs of await daysOf(state, this.#wanted)) {
-        for (const day of await readDay(this.#context, state, dayMs, this.#wanted)) {
-          await this.#addDay(day);
-        }
+    const context = this.#context;
+    const wanted = this.#wanted;
+    // What asks for spans, stacks or single profiles needs more than totals.
+    if (this.#below === undefined && !this.#bySpan && this.#exemplars === undefined) {
+      const read = (state: ShardState, dayMs: number): Promise<ServiceDay<SectionTotals>[]> =>
+        readDayTotals(context, state, dayMs, wanted);
+      for await (const day of eachDay(context, [wanted], read)) {
+        for (const section of day.blocks) await this.#addTotals(day, section);
+        await this.#addRest(day);
       }
+      return;
+    }
+    const read = (state: ShardState, dayMs: number): Promise<ServiceDay[]> =>
+      readDay(context, state, dayMs, wanted);
+    for await (const day of eachDay(context, [wanted], read)) {
+      for (const block of day.blocks) await this.#addBlock(day, block);
+      await this.#addRest(day);
     }
   }
 
@@ -101,22 +114,71 @@ class Timeline {
     return { ...this.#buckets.part(), exemplars: exemplars ?? [], heat, notes };
   }
 
-  async #addDay(day: ServiceDay): Promise<void> {
+  async #addTotals(day: ServiceIndex, section: SectionTotals): Promise<void> {
+    const { dictionary } = day.canonical;
+    const { startMs, endMs } = this.#wanted;
+    for (const { series, times, totals } of section.families) {
+      const from = seekTime(times, startMs - day.dayMs);
+      const to = seekTime(times, endMs - day.dayMs + 1);
+      for (const [t, id] of series.entries()) {
+        if (from === to || !day.series.has(id)) continue;
+        const group = this.#groups.of(dictionary, id);
+        this.#addRun(group, day.dayMs, times, totals[t] as Totals, from, to);
+        await this.#context.pause.here();
+      }
+    }
+  }
+
+  /** Adds totals `[from, to)`, those of one step together. */
+  #addRun(
+    group: readonly Label[],
+    dayMs: number,
+    times: Uint32Array,
+    totals: Totals,
+    from: number,
+    to: number,
+  ): void {
+    for (let i = from; i < to;) {
+      const timeMs = dayMs + (times[i] as number);
+      const step = stepAt(this.#steps, timeMs);
+      const first = i;
+      let exact = 0;
+      let value = 0n;
+      do {
+        const total = totals[i] as number | bigint;
+        if (this.#heat !== undefined) {
+          if (step >= 0) this.#heat.add(group, dayMs + (times[i] as number), BigInt(total));
+        } else if (typeof total === 'bigint') value += total;
+        else if (exact + total <= Number.MAX_SAFE_INTEGER) exact += total;
+        else value += BigInt(total);
+        i++;
+      } while (i < to && stepAt(this.#steps, dayMs + (times[i] as number)) === step);
+      if (step < 0) continue;
+      this.#notes.profiles += i - first;
+      if (this.#heat === undefined) {
+        this.#buckets.add(group, timeMs, value + BigInt(exact), i - first);
+      }
+    }
+  }
+
+  async #addBlock(day: ServiceIndex, block: BlockSectionView): Promise<void> {
     const { startMs, endMs } = this.#wanted;
     const firstMinute = Math.floor((Math.max(startMs, day.dayMs) - day.dayMs) / MINUTE_MS);
     const lastMs = Math.min(endMs, day.dayMs + DAY_MS - 1);
     const lastMinute = Math.floor((lastMs - day.dayMs) / MINUTE_MS);
-    for (const block of day.blocks) {
-      for (const family of block.families) {
-        const types = typesOf(family, day);
-        if (types.length === 0) continue;
-        const { from, to } = minuteRange(family, firstMinute, lastMinute);
-        for (let i = from; i < to; i++) {
-          await this.#addMinute(day, block, readMinute(block, family, i), types);
-          await this.#context.pause.here();
-        }
+    for (const family of block.families) {
+      const types = typesOf(family, day);
+      if (types.length === 0) continue;
+      const { from, to } = minuteRange(family, firstMinute, lastMinute);
+      for (let i = from; i < to; i++) {
+        await this.#addMinute(day, block, readMinute(block, family, i), types);
+        await this.#context.pause.here();
       }
     }
+  }
+
+  /** What is not in undamaged blocks. */
+  async #addRest(day: ServiceDay<unknown>): Promise<void> {
     for (const block of day.damaged) {
       this.#notes.damagedSections++;
       for (const family of block.families) {
@@ -145,7 +207,7 @@ class Timeline {
   }
 
   async #addMinute(
-    day: ServiceDay,
+    day: ServiceIndex,
     block: BlockSectionView,
     minute: MinuteView,
     types: readonly TypeOf[],
@@ -165,7 +227,7 @@ class Timeline {
 
   /** The spans of a push, which only its fragment knows. */
   async #addSpansOf(
-    day: ServiceDay,
+    day: ServiceIndex,
     { ref }: PushEntry,
     timeMs: number,
     types: readonly TypeOf[],
@@ -201,7 +263,7 @@ class Timeline {
     }
   }
 
-  #addEntry(day: ServiceDay, push: PushEntry, timeMs: number, types: readonly TypeOf[]): void {
+  #addEntry(day: ServiceIndex, push: PushEntry, timeMs: number, types: readonly TypeOf[]): void {
     const { dictionary } = day.canonical;
     for (const [t, series] of types) {
       const total = push.totals[t] ?? 0n;
@@ -215,7 +277,7 @@ class Timeline {
 
   /** The value below the call site: by the column where one step has the whole minute. */
   async #addBelow(
-    day: ServiceDay,
+    day: ServiceIndex,
     block: BlockSectionView,
     minute: MinuteView,
     pushes: readonly PushEntry[],
@@ -260,7 +322,7 @@ class Timeline {
   }
 
   async #addDamaged(
-    day: ServiceDay,
+    day: ServiceIndex,
     block: BlockSectionView,
     family: FamilyView,
     types: readonly TypeOf[],
@@ -312,61 +374,6 @@ class Timeline {
 /** Index of a type in its family, and its series. */
 type TypeOf = readonly [index: number, series: number];
 
-function typesOf(family: FamilyView, day: ServiceDay): TypeOf[] {
+function typesOf(family: FamilyView, day: ServiceIndex): TypeOf[] {
   return [...family.series.entries()].filter(([, id]) => day.series.has(id));
-}
-
-/** Which stacks lie below the call site, by dictionary. */
-class Below {
-  readonly #callSite: readonly string[];
-  readonly #masks = new Map<Dictionary, Uint8Array>();
-
-  constructor(callSite: readonly string[]) {
-    this.#callSite = callSite;
-  }
-
-  /** Value of one type in those stacks of a column. */
-  valueOf(
-    dictionary: Dictionary,
-    bytes: Uint8Array,
-    header: ReturnType<typeof readEntriesHeader>,
-    type: TypeColumn,
-  ): bigint {
-    if (type.total === 0n) return 0n;
-    let mask = this.#masks.get(dictionary);
-    // Dictionaries grow while a query runs.
-    if (mask === undefined || mask.length < dictionary.lengths.stacks) {
-      mask = atOnce(stacksBelow(dictionary, this.#callSite));
-      this.#masks.set(dictionary, mask);
-    }
-    const stacks = decodeStacks(bytes, header);
-    const ticks = decodeTicks(bytes, header, type.column);
-    let sum = 0n;
-    for (let i = 0; i < stacks.length; i++) {
-      if (mask[stacks[i] as number] === 1) sum += BigInt(ticks[i] as number | bigint);
-    }
-    return sum * type.grain;
-  }
-}
-
-/** Grouped labels of the series of dictionaries, made once each. */
-class Groups {
-  readonly #groupBy: readonly string[];
-  readonly #labels = new Map<Dictionary, Map<number, readonly Label[]>>();
-
-  constructor(groupBy: readonly string[]) {
-    this.#groupBy = groupBy.toSorted();
-  }
-
-  of(dictionary: Dictionary, series: number): readonly Label[] {
-    let known = this.#labels.get(dictionary);
-    if (known === undefined) this.#labels.set(dictionary, (known = new Map()));
-    let labels = known.get(series);
-    if (labels === undefined) {
-      const { labels: all, type } = dictionary.seriesRow(series);
-      labels = projectRow({ labels: all, type: formatProfileType(type) }, this.#groupBy);
-      known.set(series, labels);
-    }
-    return labels;
-  }
 }

@@ -19,7 +19,7 @@ export interface BlobStore {
   /**
    * The blob, or `range` of it (clamped at the end), or null where there is none. What is returned
    * was checked against its checksum; damage rejects with `corrupt_block`. The result is the
-   * caller's own copy or an immutable view: it never changes.
+   * caller's own copy, alone in its buffer: it may be given to another thread.
    */
   get(key: string, range?: ByteRange): Promise<Uint8Array | null>;
 
