@@ -44,11 +44,13 @@ export function notesOf(
 /** The tree of a merge by function names. */
 export function* nameTreeOfAll(merged: MergedSums, request: MergeRequest): Steps<NameTree> {
   const trees: NameTree[] = [];
+  const isDamaged = showsDamage(merged.damagedValue, request);
+  const isJoined = merged.parts.length > 1 || isDamaged;
   for (const { dictionary, sums } of merged.parts) {
     const kept = yield* keepBelow(dictionary, sums.finish(), request.callSite);
-    trees.push(yield* nameTreeOf(dictionary, kept));
+    trees.push(yield* nameTreeOf(dictionary, kept, isJoined));
   }
-  if (showsDamage(merged.damagedValue, request)) trees.push(damagedNameTree(merged.damagedValue));
+  if (isDamaged) trees.push(damagedNameTree(merged.damagedValue));
   return yield* joinNameTrees(trees);
 }
 

@@ -245,8 +245,9 @@ export class ShardHost implements ShardHostApi {
         trees.push(asSide(damagedNameTree(merged.damagedValue), i, sides.length));
       }
     }
+    const isJoined = sums.size + trees.length > 1;
     for (const [dictionary, lanes] of sums) {
-      trees.push(await inSlices(sidedTreeOf(dictionary, lanes), pause));
+      trees.push(await inSlices(sidedTreeOf(dictionary, lanes, isJoined), pause));
     }
     return { tree: await inSlices(joinSidedTrees(trees, sides.length), pause), notes };
   }

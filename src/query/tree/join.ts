@@ -43,7 +43,7 @@ export function foldEqualNames(tree: SidedTree): Steps<SidedTree> {
 /** A tree as side number `side` of a tree that is empty on its other sides. */
 export function asSide(tree: NameTree, side: number, sideCount: number): SidedTree {
   const { names, parent, name, self } = tree;
-  const none = { lo: new Float64Array(self.lo.length), hi: undefined };
+  const none = { lo: new Float64Array(sideCount > 1 ? self.lo.length : 0), hi: undefined };
   const sides = Array.from({ length: sideCount }, (_, i) => (i === side ? self : none));
   return { names, parent, name, sides };
 }
@@ -62,7 +62,7 @@ function* addUp(trees: readonly SidedTree[], sideCount: number): Steps<SidedTree
 function* alignTrees(trees: readonly Shape[]): Steps<AlignedTrees> {
   const names = [ROOT_NAME];
   const nameIndex = new Map([[ROOT_NAME, 0]]);
-  const nodes = new ChildTable(Math.max(0, ...trees.map(({ parent }) => parent.length)));
+  const nodes = new ChildTable(expectedNodes(trees));
   const maps: Uint32Array[] = [];
   for (const tree of trees) {
     const nameOf = new Uint32Array(tree.names.length);
@@ -92,6 +92,16 @@ function* alignTrees(trees: readonly Shape[]): Steps<AlignedTrees> {
     name: nodes.name.slice(0, nodes.end),
     maps,
   };
+}
+
+/** Days of a service have nearly the same nodes, services hardly any in common. */
+function expectedNodes(trees: readonly Shape[]): number {
+  const lengths = trees.map(({ parent }) => parent.length);
+  const most = Math.max(0, ...lengths);
+  return Math.min(
+    lengths.reduce((sum, length) => sum + length, 0),
+    4 * most,
+  );
 }
 
 /** Sums of several columns over the nodes that `maps` send their elements to. */

@@ -1,4 +1,4 @@
-import { type Steps, sweep } from '../../base/steps.ts';
+import { type Steps, sweep, sweepDown } from '../../base/steps.ts';
 import { SIDE_NAMES } from '../../storage/dictionary/name-tree.ts';
 import { foldEqualNames } from './join.ts';
 import { addWide, createWide, isSet, type Lanes, needsWide, toWide, totalsOf } from './lanes.ts';
@@ -27,14 +27,21 @@ export function* growNames(source: NameSource): Steps<void> {
   while (source.growNameTree?.(GROWN_AT_ONCE) === false) yield;
 }
 
-/** The tree of one dictionary's stack sums; only nodes with weight in or under them. */
-export function* nameTreeOf(source: NameSource, sums: Lanes): Steps<NameTree> {
-  const { names, parent, name, sides, totals } = yield* sidedTreeOf(source, [sums]);
+/**
+ * The tree of one dictionary's stack sums; only nodes with weight in or under them. Its totals are known
+ * unless it `isJoined` with others, which makes them worthless.
+ */
+export function* nameTreeOf(source: NameSource, sums: Lanes, isJoined = false): Steps<NameTree> {
+  const { names, parent, name, sides, totals } = yield* sidedTreeOf(source, [sums], isJoined);
   return { names, parent, name, self: sides[0] as Lanes, total: totals?.[0] };
 }
 
 /** The same of several sums: a node is there if it has weight on one side. */
-export function* sidedTreeOf(source: NameSource, sums: readonly Lanes[]): Steps<SidedTree> {
+export function* sidedTreeOf(
+  source: NameSource,
+  sums: readonly Lanes[],
+  isJoined = false,
+): Steps<SidedTree> {
   yield* growNames(source);
   const { count, parent, name, ofStack } = source.nameTree();
   // With the root in front, node i of the dictionary is i + 1.
@@ -48,7 +55,7 @@ export function* sidedTreeOf(source: NameSource, sums: readonly Lanes[]): Steps<
   for (const side of sums) {
     const self = yield* scatter(side, ofStack, count + 1);
     sides.push(self);
-    totals.push(yield* totalsOf(parents, self));
+    if (!isJoined) totals.push(yield* totalsOf(parents, self));
   }
   const weighty = yield* dropWeightless({ parent: parents, name, sides, totals });
   return yield* named(source, weighty);
@@ -60,6 +67,7 @@ interface Unnamed {
   /** Name id of node i + 1. */
   readonly name: Uint32Array;
   readonly sides: readonly Lanes[];
+  /** None where they are not wanted. */
   readonly totals: readonly Lanes[];
 }
 
@@ -121,23 +129,26 @@ function* dropWeightless(tree: Unnamed): Steps<Unnamed> {
 }
 
 /** 1 for each node with weight in or under it on some side; the root always counts. */
-function* nodesWithWeight({ parent, totals }: Unnamed): Steps<{
+function* nodesWithWeight({ parent, sides }: Unnamed): Steps<{
   readonly weighty: Uint8Array;
   readonly kept: number;
 }> {
   const weighty = new Uint8Array(parent.length);
-  let kept = 1;
-  for (const total of totals) {
+  for (const own of sides) {
     yield* sweep(1, parent.length, (from, to) => {
-      let more = 0;
-      for (let i = from; i < to; i++) {
-        if (weighty[i] !== 0 || !isSet(total, i)) continue;
-        weighty[i] = 1;
-        more++;
-      }
-      kept += more;
+      for (let i = from; i < to; i++) if (isSet(own, i)) weighty[i] = 1;
     });
   }
+  let kept = 1;
+  yield* sweepDown(1, parent.length, (from, to) => {
+    let more = 0;
+    for (let i = to - 1; i >= from; i--) {
+      if (weighty[i] === 0) continue;
+      weighty[parent[i] as number] = 1;
+      more++;
+    }
+    kept += more;
+  });
   return { weighty, kept };
 }
 
@@ -177,7 +188,8 @@ function* named(
       if (hasSideNames) distinct.add(text);
     }
   });
-  const tree = { names, parent, name, sides, totals };
+  const known = totals.length === 0 ? undefined : totals;
+  const tree = { names, parent, name, sides, totals: known };
   // A function may have the name that was made for an address: then two nodes are one.
   return hasSideNames && distinct.size < names.length ? yield* foldEqualNames(tree) : tree;
 }

@@ -51,12 +51,13 @@ export function* weighSides(tree: SidedTree): Steps<{
 }> {
   const { parent, name, names } = tree;
   const nameOf = (node: number): string | undefined => names[name[node] as number];
+  const found = yield* synthetic(parent, nameOf);
   const totals: Lanes[] = [];
   const weights: TreeWeights[] = [];
   for (const [side, self] of tree.sides.entries()) {
     const total = tree.totals?.[side] ?? (yield* totalsOf(parent, self));
     totals.push(total);
-    weights.push(yield* weigh(parent, total, nameOf));
+    weights.push(weighAmong(found, total));
   }
   return { tree: { ...tree, totals }, weights };
 }
@@ -76,16 +77,39 @@ function* weigh(
   total: Lanes,
   nameOf: (node: number) => string | undefined,
 ): Steps<TreeWeights> {
-  let damagedValue = 0n;
-  let truncatedValue = 0n;
+  return weighAmong(yield* synthetic(parent, nameOf), total);
+}
+
+/** Nodes of synthetic frames. */
+interface Synthetic {
+  readonly damaged: readonly number[];
+  readonly truncated: readonly number[];
+}
+
+function* synthetic(
+  parent: Int32Array,
+  nameOf: (node: number) => string | undefined,
+): Steps<Synthetic> {
+  const damaged: number[] = [];
+  const truncated: number[] = [];
   yield* sweep(1, parent.length, (from, to) => {
     for (let node = from; node < to; node++) {
       if (parent[node] !== 0) continue;
       const name = nameOf(node);
-      if (name === DAMAGED_NAME) damagedValue += laneValue(total, node);
-      else if (name === TRUNCATED_TEXT) truncatedValue += laneValue(total, node);
+      if (name === DAMAGED_NAME) damaged.push(node);
+      else if (name === TRUNCATED_TEXT) truncated.push(node);
     }
   });
+  return { damaged, truncated };
+}
+
+function weighAmong({ damaged, truncated }: Synthetic, total: Lanes): TreeWeights {
   const whole = laneValue(total, 0);
-  return { total: whole > INT64_MAX ? INT64_MAX : whole, damagedValue, truncatedValue };
+  const sum = (nodes: readonly number[]): bigint =>
+    nodes.reduce((value, node) => value + laneValue(total, node), 0n);
+  return {
+    total: whole > INT64_MAX ? INT64_MAX : whole,
+    damagedValue: sum(damaged),
+    truncatedValue: sum(truncated),
+  };
 }
