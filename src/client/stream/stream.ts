@@ -79,6 +79,8 @@ const WRONG = new Set([
   'failed_precondition',
   'resource_exhausted',
   'unimplemented',
+  'unauthenticated',
+  'permission_denied',
 ]);
 
 /**
