@@ -156,6 +156,7 @@ function openEngine(
   const { clock, timers, random, logger, metrics } = deps;
   return createEngine({
     store: directory.store,
+    scratch: directory.scratch,
     workers,
     incarnation: directory.incarnation,
     nextIncarnation: () => directory.nextIncarnation(),

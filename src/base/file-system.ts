@@ -38,6 +38,11 @@ export interface FileSystem {
   allocate(path: string, sizeBytes: number, stepBytes: number): Promise<void>;
   /** Opens a file for small writes at fixed places; creates it where missing, keeps its bytes. */
   openPositioned(path: string): PositionedFile;
+  /**
+   * Opens a new file for writing and reading and takes its name away at once: its room is free again
+   * when it is closed, or when the process ends in whatever way. Rejects EEXIST.
+   */
+  openScratch(path: string): Promise<ScratchHandle>;
 }
 
 /** What a path is. */
@@ -65,6 +70,16 @@ export interface PositionedFile {
   writeAt(offset: number, bytes: Uint8Array): void;
   /** Releases the descriptor. */
   close(): void;
+}
+
+/** An open file without a name. */
+export interface ScratchHandle {
+  /** Writes all of `bytes` at `offset`. */
+  writeAt(offset: number, bytes: Uint8Array): Promise<void>;
+  /** Fills `into` with what is at `offset`; resolves to how many bytes there were. */
+  readAt(offset: number, into: Uint8Array): Promise<number>;
+  /** Waits for what is under way, then gives the room back. */
+  close(): Promise<void>;
 }
 
 interface KindTests {
@@ -137,6 +152,35 @@ export const systemFileSystem: FileSystem = {
         writeSync(descriptor, bytes, 0, bytes.byteLength, offset);
       },
       close: () => closeSync(descriptor),
+    };
+  },
+  async openScratch(path) {
+    const handle = await node.open(path, 'wx+', 0o600);
+    try {
+      await node.unlink(path);
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    return {
+      async writeAt(offset, bytes) {
+        // A disk that becomes full takes a part first, and fails the rest.
+        for (let done = 0; done < bytes.byteLength;) {
+          const left = bytes.byteLength - done;
+          done += (await handle.write(bytes, done, left, offset + done)).bytesWritten;
+        }
+      },
+      async readAt(offset, into) {
+        let done = 0;
+        while (done < into.byteLength) {
+          const left = into.byteLength - done;
+          const { bytesRead } = await handle.read(into, done, left, offset + done);
+          if (bytesRead === 0) break;
+          done += bytesRead;
+        }
+        return done;
+      },
+      close: () => handle.close(),
     };
   },
 };

@@ -174,6 +174,16 @@ export const LIMITS = {
   jsonDepthMax: 64,
   /** Bytes of answers that clients have not taken yet; a query waits for room, then is refused. */
   answerBytes: 256 * MIB,
+  /** An answer that grows beyond this while it is encoded goes to disk, and not to memory, ... */
+  spilledAnswerBytes: 4 * MIB,
+  /** ... in slices of this size, ... */
+  answerSliceBytes: 1 * MIB,
+  /** ... up to this: protobuf's own limit is 2 GiB. All together may have `answerBytes` there. */
+  answerFileBytesMax: 2_048 * MIB - 1,
+  /** An answer on disk that nobody reads for this long is given up, should all else have forgotten it. */
+  answerFileIdleMs: 120_000,
+  /** Answers leave this much of the disk free: a query must never be what stops pushes. */
+  answerDiskFreeBytesMin: 256 * MIB,
   /** An answer must be taken within this time and what its bytes need at the rate below. */
   answerGraceMs: 30_000,
   answerBytesPerSecondMin: 64 * KIB,

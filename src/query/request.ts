@@ -231,8 +231,20 @@ export type NotesSink = (notes: QueryNotes) => void;
 
 /** A protobuf message that a worker has encoded already. */
 export interface EncodedAnswer {
+  /** The message; of one that is too large for memory, its end. */
   readonly bytes: Uint8Array;
+  /** What comes before `bytes` of a message that is too large for memory. Whoever has it closes it. */
+  readonly front?: AnswerFront | undefined;
   readonly notes: QueryNotes;
+}
+
+/** Bytes of an answer on disk. */
+export interface AnswerFront {
+  readonly byteLength: number;
+  /** Fills `into` from `offset` on; resolves to how many bytes there were. Rejects `canceled` once closed. */
+  read(offset: number, into: Uint8Array): Promise<number>;
+  /** Gives its room back. Idempotent. */
+  close(): void;
 }
 
 /** One line of a timeline. */

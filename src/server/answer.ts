@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http';
+import { TephraError } from '../base/errors.ts';
 import type { Timers } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { AnswerFront, EncodedAnswer } from '../query/request.ts';
 import type { AnswerBudget, AnswerHold } from './answer-budget.ts';
 
 /** What holding answers needs. */
@@ -14,8 +16,11 @@ export interface AnswerDeps {
 export interface HeldAnswer {
   /** Waits until there is room for another answer. Throws as {@link AnswerBudget.acquire} does. */
   room(): Promise<void>;
-  /** Takes the bytes of a whole answer. Throws as {@link AnswerHold.fit} does. */
-  fit(bytes: number): void;
+  /**
+   * Takes the bytes of a whole answer, and its front, which is closed when the response ends. Throws as
+   * {@link AnswerHold.fit} does.
+   */
+  fit(bytes: number, front?: AnswerFront): void;
   /** The same body in slices; each has a time in which it must be taken, and so have all together. */
   counted(body: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array>;
 }
@@ -68,8 +73,17 @@ export function holdAnswer(response: ServerResponse, deps: AnswerDeps): HeldAnsw
       hold = await deps.answers.acquire(response.req.socket.remoteAddress ?? '');
       if (closed) hold.release();
     },
-    fit(bytes) {
-      hold?.fit(bytes);
+    fit(bytes, front) {
+      try {
+        hold?.fit(bytes);
+      } catch (refusal) {
+        front?.close();
+        throw refusal;
+      }
+      if (front !== undefined) {
+        if (closed) front.close();
+        else response.once('close', () => front.close());
+      }
       fitted = true;
       limitTime(bytes);
     },
@@ -85,6 +99,49 @@ export function* slicesOf(bytes: Uint8Array): Generator<Uint8Array> {
   for (let at = 0; at < bytes.byteLength; at += SLICE_BYTES) {
     yield bytes.subarray(at, at + SLICE_BYTES);
   }
+}
+
+/** Bytes of an answer, in memory and on disk. */
+export function answerBytes({ bytes, front }: EncodedAnswer): number {
+  return bytes.byteLength + (front?.byteLength ?? 0);
+}
+
+/** Buffers that the slices of a front take turns in. */
+const BUFFERS = 4;
+
+/**
+ * An answer in slices, the front closed behind the last of its own. A slice is overwritten when the
+ * third one after it is asked for: until then whoever writes it must be done with it.
+ */
+export async function* answerSlices({ bytes, front }: EncodedAnswer): AsyncGenerator<Uint8Array> {
+  if (front !== undefined) {
+    try {
+      // New buffers for each slice would wait for the collector: up to 32 MB of them a thread.
+      const buffers: Uint8Array[] = [];
+      for (let at = 0, turn = 0; at < front.byteLength; turn = (turn + 1) % BUFFERS) {
+        const buffer = (buffers[turn] ??= Buffer.allocUnsafeSlow(SLICE_BYTES));
+        const read = await front.read(at, buffer);
+        if (read === 0) throw new TephraError('internal', 'the end of an answer is not on disk');
+        at += read;
+        yield buffer.subarray(0, read);
+      }
+    } finally {
+      front.close();
+    }
+  }
+  yield* slicesOf(bytes);
+}
+
+/** The answer in memory, as a whole: for what cannot be written piece by piece. */
+export async function wholeAnswer(answer: EncodedAnswer): Promise<EncodedAnswer> {
+  if (answer.front === undefined) return answer;
+  const bytes = new Uint8Array(answerBytes(answer));
+  let at = 0;
+  for await (const slice of answerSlices(answer)) {
+    bytes.set(slice, at);
+    at += slice.byteLength;
+  }
+  return { bytes, notes: answer.notes };
 }
 
 /** How long a client may take for an answer of so many bytes. */

@@ -17,7 +17,7 @@ import {
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
-import { holdAnswer, type HeldAnswer } from './answer.ts';
+import { answerBytes, holdAnswer, wholeAnswer, type HeldAnswer } from './answer.ts';
 import { discardBody, readBody, type BodyRules } from './body.ts';
 import type { Hold } from './credits.ts';
 import { largeAnswer, withLarge, type LargeAnswer } from './large-answer.ts';
@@ -126,14 +126,17 @@ async function answer(
     }
     const answering = context.values.get(ANSWER);
     if (answering !== undefined && 'encoded' in reply) {
-      const { bytes } = reply.encoded;
-      answering.held.fit(bytes.byteLength);
+      const { encoded } = reply;
+      answering.held.fit(answerBytes(encoded), encoded.front);
       const format = rpcFormat(context.requestHeader.get('content-type'));
       const large =
-        format === undefined ? undefined : largeAnswer(method.desc.output, bytes, format);
+        format === undefined ? undefined : largeAnswer(method.desc.output, encoded, format);
       if (large !== undefined) {
         answering.large = large;
         return create(method.desc.output);
+      }
+      if (encoded.front !== undefined) {
+        return shapeOf(method, { encoded: await wholeAnswer(encoded) }, context);
       }
     }
     return shapeOf(method, reply, context);

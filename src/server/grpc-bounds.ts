@@ -13,6 +13,7 @@ import { inflateHeld, type HeldBody } from './body.ts';
 import type { Hold } from './credits.ts';
 import { CompressedMessage } from './grpc-patch.ts';
 import { grpcStatus } from './grpc-status.ts';
+import { LargeMessage } from './large-message.ts';
 import { boundStream, type StreamBounds } from './stream/bounds.ts';
 import { STREAM_NAME } from './stream/hub.ts';
 
@@ -113,6 +114,7 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
             else answered?.fit(message.byteLength);
           }
         } catch (thrown) {
+          if (message instanceof LargeMessage) message.close();
           refuse(thrown);
           return;
         }

@@ -8,12 +8,12 @@ import {
   type ServerWritableStream,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import type { Message } from '@bufbuild/protobuf';
+import type { DescMessage, Message } from '@bufbuild/protobuf';
 import type { Timers } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { AddressCredits } from './address-credits.ts';
 import type { AnswerBudget } from './answer-budget.ts';
-import { slicesOf } from './answer.ts';
+import { answerBytes, answerSlices, wholeAnswer } from './answer.ts';
 import { tooLarge } from './body.ts';
 import { boundCalls } from './grpc-bounds.ts';
 import { patchGrpc } from './grpc-patch.ts';
@@ -21,7 +21,7 @@ import { LargeMessage } from './large-message.ts';
 import type { RequestBounds } from './request-bounds.ts';
 import { addReflection } from './reflection.ts';
 import { replyBytes, replyNotes } from './rpc/encoded.ts';
-import { isStream, type AnyRpc, type RpcMethod, type RpcStream } from './rpc/method.ts';
+import { isStream, type AnyRpc, type Reply, type RpcMethod, type RpcStream } from './rpc/method.ts';
 import { callContext, runMethod, runStream, type RunDeps } from './rpc/run.ts';
 import { decodeMessage } from './rpc-body.ts';
 import type { StreamBounds } from './stream/bounds.ts';
@@ -94,9 +94,12 @@ function unaryHandler(method: RpcMethod, deps: GrpcDeps): handleUnaryCall<Buffer
   return (call, done) => {
     runMethod(method, decoderOf(method, call.request, deps), contextOf(call, deps), deps)
       .then((reply) => {
-        const message = answerOf(replyBytes(method.desc.output, reply));
-        // The library hands the answer through as it is, to the repaired `sendMessage`.
-        done(null, message as Buffer, grpcMetadata(replyNotes(reply)));
+        const { front } = 'encoded' in reply ? reply.encoded : {};
+        if (front !== undefined) call.once('cancelled', () => front.close());
+        return answerOf(method, reply).then((message) => {
+          // The library hands the answer through as it is, to the repaired `sendMessage`.
+          done(null, message as Buffer, grpcMetadata(replyNotes(reply)));
+        });
       })
       .catch((thrown: unknown) => done(grpcStatus(TephraError.from(thrown))));
   };
@@ -168,11 +171,19 @@ function bytesMethod(path: string, responseStream: boolean): MethodDefinition<Bu
   };
 }
 
-function answerOf(bytes: Uint8Array): Buffer | LargeMessage {
-  const { byteLength } = bytes;
-  return byteLength < LIMITS.slicedAnswerBytes || !patchGrpc()
-    ? asBuffer(bytes)
-    : new LargeMessage(byteLength, slicesOf(bytes));
+async function answerOf(
+  method: RpcMethod,
+  reply: Reply<DescMessage>,
+): Promise<Buffer | LargeMessage> {
+  if ('encoded' in reply && patchGrpc()) {
+    const { encoded } = reply;
+    const size = answerBytes(encoded);
+    if (encoded.front !== undefined || size >= LIMITS.slicedAnswerBytes) {
+      return new LargeMessage(size, answerSlices(encoded), () => encoded.front?.close());
+    }
+  }
+  const whole = 'encoded' in reply ? { encoded: await wholeAnswer(reply.encoded) } : reply;
+  return asBuffer(replyBytes(method.desc.output, whole));
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

@@ -1,17 +1,21 @@
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { LIMITS } from '../base/limits.ts';
-import { slicesOf } from './answer.ts';
+import type { EncodedAnswer } from '../query/request.ts';
+import { answerBytes, answerSlices, slicesOf, wholeAnswer } from './answer.ts';
 import { canSliceJson, jsonSlices } from './json-slices.ts';
 import type { RpcFormat } from './rpc-body.ts';
+
+/** Parts of a body, each made when it is asked for. */
+type Slices = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** An answer that is written in slices, past the library. */
 export interface LargeAnswer {
   /** Undefined if it is not known before the last slice is made. */
   readonly bytes: number | undefined;
-  readonly slices: Iterable<Uint8Array>;
+  readonly slices: Slices;
 }
 
 /** Bytes in front of a message in an enveloped answer: flags and length. */
@@ -20,16 +24,36 @@ const ENVELOPE_BYTES = 5;
 /** How an answer is written if it is large enough to be written in slices, undefined if it is not. */
 export function largeAnswer(
   output: DescMessage,
-  bytes: Uint8Array,
+  answer: EncodedAnswer,
   { json, enveloped }: RpcFormat,
 ): LargeAnswer | undefined {
-  const size = bytes.byteLength;
+  const { bytes, front } = answer;
+  const size = answerBytes(answer);
   if (!json) {
+    if (front !== undefined) return { bytes: size, slices: answerSlices(answer) };
     return size < LIMITS.slicedAnswerBytes ? undefined : { bytes: size, slices: slicesOf(bytes) };
   }
   // An envelope needs the length in front, and JSON's is not known.
   if (enveloped || size < LIMITS.slicedJsonBytes || !canSliceJson(output)) return undefined;
-  return { bytes: undefined, slices: jsonSlices(output, bytes) };
+  const slices = front === undefined ? jsonSlices(output, bytes) : jsonOfFront(output, answer);
+  return { bytes: undefined, slices };
+}
+
+/** JSON goes back and forth in the message: it comes to memory for that, and stays until it is read. */
+async function* jsonOfFront(
+  output: DescMessage,
+  answer: EncodedAnswer,
+): AsyncGenerator<Uint8Array> {
+  const { bytes } = await wholeAnswer(answer);
+  yield* jsonSlices(output, bytes);
+}
+
+/** The slices compressed on the way, about one ahead of what is read. */
+export function gzipped(slices: Slices): AsyncIterable<Uint8Array> {
+  const gzip = createGzip({ level: 1 });
+  // It destroys each end with the other; who iterates hears of an error from there.
+  pipeline(Readable.from(slices, { highWaterMark: 1 }), gzip, () => {});
+  return gzip;
 }
 
 /** The answer with these slices as its body, compressed on the way if the client takes that. */
@@ -44,8 +68,7 @@ export function withLarge(
   if (enveloped) return { ...result, header, body: inEnvelope(result, bytes ?? 0, slices) };
   if (/\bgzip\b/.test(acceptEncoding)) {
     header.set('content-encoding', 'gzip');
-    const body = Readable.from(slices, { highWaterMark: 1 }).pipe(createGzip({ level: 1 }));
-    return { ...result, header, body };
+    return { ...result, header, body: gzipped(slices) };
   }
   if (bytes !== undefined) header.set('content-length', String(bytes));
   return { ...result, header, body: asyncOf(slices) };
@@ -55,7 +78,7 @@ export function withLarge(
 async function* inEnvelope(
   { body }: UniversalServerResponse,
   bytes: number,
-  slices: Iterable<Uint8Array>,
+  slices: Slices,
 ): AsyncGenerator<Uint8Array> {
   const envelope = new Uint8Array(ENVELOPE_BYTES);
   new DataView(envelope.buffer).setUint32(1, bytes);
@@ -69,7 +92,7 @@ async function* inEnvelope(
   }
 }
 
-async function* asyncOf(slices: Iterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* asyncOf(slices: Slices): AsyncGenerator<Uint8Array> {
   await Promise.resolve();
   yield* slices;
 }

@@ -9,10 +9,18 @@ export class LargeMessage {
   readonly byteLength: number;
   readonly slices: Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
-  /** `slices` together have `byteLength` bytes. */
-  constructor(byteLength: number, slices: Iterable<Uint8Array> | AsyncIterable<Uint8Array>) {
+  /** To be called in all cases, once the message is sent or will not be. */
+  readonly close: () => void;
+
+  /** `slices` together have `byteLength` bytes; `close` gives back what they come from. */
+  constructor(
+    byteLength: number,
+    slices: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    close: () => void = () => {},
+  ) {
     this.byteLength = byteLength;
     this.slices = slices;
+    this.close = close;
   }
 }
 
@@ -40,12 +48,15 @@ export function sendLargeMessages(prototype: Record<string, unknown>): boolean {
       original.call(this, message, callback);
       return;
     }
-    if (this.checkCancelled()) return;
+    if (this.checkCancelled()) {
+      message.close();
+      return;
+    }
     this.maybeSendMetadata();
     // A message that was cut cannot be followed by a status.
-    writeMessage(this.stream, message).then(callback, () =>
-      this.stream.close(constants.NGHTTP2_INTERNAL_ERROR),
-    );
+    writeMessage(this.stream, message)
+      .finally(message.close)
+      .then(callback, () => this.stream.close(constants.NGHTTP2_INTERNAL_ERROR));
   } satisfies SendMessage;
   return true;
 }

@@ -4,6 +4,8 @@ import { TephraError } from '../base/errors.ts';
 import { parseTime } from '../base/parse-time.ts';
 import { formatProfileType, parseProfileType } from '../profile/profile-type.ts';
 import type { Engine } from '../shards/engine.ts';
+import { answerBytes, answerSlices } from './answer.ts';
+import { gzipped } from './large-answer.ts';
 import type { Route } from './routes.ts';
 import { ANONYMOUS, type RunDeps } from './rpc/run.ts';
 
@@ -33,10 +35,14 @@ export function pprofRoute(deps: PprofDeps): Route {
       if (startMs > endMs) throw new TephraError('invalid_time_range', 'from is after until');
       const { profileType, selector } = parseQuery(one(query, 'query'));
       const asked = { tenant: ANONYMOUS, selector, startMs, endMs, profileType, signal };
-      const { bytes } = await deps.engine.pprof(asked);
+      const answer = await deps.engine.pprof(asked);
+      const { bytes, front } = answer;
       return {
         status: 200,
-        body: await gzipAsync(bytes),
+        body:
+          front === undefined
+            ? await gzipAsync(bytes)
+            : { byteLength: answerBytes(answer), front, slices: gzipped(answerSlices(answer)) },
         contentType: 'application/octet-stream',
       };
     },

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { AnswerFront } from '../query/request.ts';
 import { holdAnswer, type AnswerDeps, type HeldAnswer } from './answer.ts';
 import { MISSING_METHODS } from './missing-services.ts';
 import { observed, unlessAborted, type RunDeps } from './rpc/run.ts';
@@ -15,10 +16,18 @@ const gzipAsync = promisify(gzip);
 export interface RouteAnswer {
   readonly status: number;
   /** Empty = no body and no content type. */
-  readonly body: string | Uint8Array;
+  readonly body: string | Uint8Array | SlicedBody;
   readonly contentType?: string | undefined;
   /** More headers, names in lower case. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A body that is made while it is read; compressed already, if it is worth that. */
+export interface SlicedBody {
+  /** Bytes that it holds until it is read. */
+  readonly byteLength: number;
+  readonly front: AnswerFront;
+  readonly slices: AsyncIterable<Uint8Array>;
 }
 
 /** A plain HTTP route. */
@@ -70,14 +79,21 @@ export async function serveRoute(
     const answer = await observed(path, deps, async () => {
       const query = parseQuery(search);
       if (route.method === 'GET') await held.room();
-      return unlessAborted(route.handle(request, query, signal), signal);
+      return unlessAborted(route.handle(request, query, signal), signal, closeBody);
     });
     forget();
     if (answer.contentType !== undefined) response.setHeader('content-type', answer.contentType);
     for (const [name, value] of Object.entries(answer.headers ?? {})) {
       response.setHeader(name, value);
     }
-    await sendBody(request, response, answer, held);
+    const { body } = answer;
+    if (typeof body === 'object' && 'slices' in body) {
+      held.fit(body.byteLength, body.front);
+      response.writeHead(answer.status);
+      await sendSlices(request, response, body.slices, held);
+    } else {
+      await sendBody(request, response, { ...answer, body }, held);
+    }
   } catch (thrown) {
     forget();
     const error = TephraError.from(thrown);
@@ -99,7 +115,7 @@ function parseQuery(search: string): URLSearchParams {
 async function sendBody(
   request: IncomingMessage,
   response: ServerResponse,
-  answer: RouteAnswer,
+  answer: RouteAnswer & { readonly body: string | Uint8Array },
   held: HeldAnswer,
 ): Promise<void> {
   let bytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
@@ -114,13 +130,27 @@ async function sendBody(
   // The length of a 304 would be that of the file which is not sent.
   const length = answer.status === 304 ? {} : { 'content-length': bytes.byteLength };
   response.writeHead(answer.status, length);
+  await sendSlices(request, response, once(bytes), held);
+}
+
+async function sendSlices(
+  request: IncomingMessage,
+  response: ServerResponse,
+  slices: AsyncIterable<Uint8Array>,
+  held: HeldAnswer,
+): Promise<void> {
   if (request.method !== 'HEAD') {
-    for await (const chunk of held.counted(once(bytes))) {
+    for await (const chunk of held.counted(slices)) {
       if (!response.write(chunk)) await drained(response);
       if (response.destroyed) return;
     }
   }
   response.end();
+}
+
+/** Gives back what an answer holds that nobody will get. */
+function closeBody({ body }: RouteAnswer): void {
+  if (typeof body === 'object' && 'slices' in body) body.front.close();
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -130,8 +160,13 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 
 function drained(response: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    response.once('drain', resolve);
-    response.once('close', resolve);
+    const done = (): void => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.once('drain', done);
+    response.once('close', done);
   });
 }
 

@@ -1,9 +1,12 @@
+import { tmpdir } from 'node:os';
 import { assert } from '../base/assert.ts';
 import type { Clock, Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
+import { systemFileSystem } from '../base/file-system.ts';
 import type { Random } from '../base/random.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
+import { Scratch } from '../storage/scratch/scratch.ts';
 import type { Limits } from './host-contract.ts';
 import { inlineHandle, type HostHandle, type HostLogger } from './host-handle.ts';
 import { ShardHost } from './host.ts';
@@ -14,6 +17,8 @@ import { startWorker } from './worker-handle.ts';
 export interface CreateEngineOptions {
   /** Stays the caller's: `stop` does not close it. */
   readonly store: BlobStore;
+  /** Where answers go that are too large for memory; the system's folder for such files unless given. */
+  readonly scratch?: Scratch | undefined;
   /** Worker threads; 0 = everything in this thread. More than there are shards is cut. */
   readonly workers: number;
   /** Shards in all, LIMITS.shardCount unless given. Part of what is on disk. */
@@ -44,20 +49,24 @@ export async function createEngine(options: CreateEngineOptions): Promise<Sharde
   const shardCount = options.shardCount ?? LIMITS.shardCount;
   assert(shardCount > 0 && options.workers >= 0, 'counts of shards and workers');
   const limits: Limits = { ...LIMITS, ...options.limits };
-  const hosts = await startHosts(options, shardCount, limits);
-  return new ShardedEngine({ hosts, shardCount, store: options.store, timers, limits, onCounters });
+  const { store } = options;
+  const scratch = options.scratch ?? temporaryScratch(options);
+  const hosts = await startHosts(options, shardCount, limits, scratch);
+  return new ShardedEngine({ hosts, shardCount, store, scratch, timers, limits, onCounters });
 }
 
 async function startHosts(
   options: CreateEngineOptions,
   shardCount: number,
   limits: Limits,
+  scratch: Scratch,
 ): Promise<readonly HostHandle[]> {
   const { store, incarnation, clock, timers, random } = options;
   if (options.workers === 0) {
     const shards = Array.from({ length: shardCount }, (_, shard) => shard);
     const host = new ShardHost({
       store,
+      scratch: scratch.writer(),
       shards,
       shardCount,
       incarnation,
@@ -75,6 +84,7 @@ async function startHosts(
       startWorker({
         entry: options.workerEntry ?? new URL('worker.js', import.meta.url),
         store,
+        scratch,
         shards: shardsOf(worker, workers, shardCount),
         shardCount,
         limits: shareOf(limits, workers),
@@ -97,6 +107,10 @@ async function startHosts(
     throw TephraError.from(failures[0]);
   }
   return hosts;
+}
+
+function temporaryScratch({ timers, random }: CreateEngineOptions): Scratch {
+  return new Scratch({ directory: tmpdir(), fs: systemFileSystem, timers, random });
 }
 
 function shardsOf(worker: number, workers: number, shardCount: number): number[] {

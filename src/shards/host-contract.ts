@@ -11,7 +11,6 @@ import type {
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import type {
   Cancelable,
-  EncodedAnswer,
   LabelsRequest,
   MergeRequest,
   ProfileStats,
@@ -26,6 +25,8 @@ import type { SeriesPart } from '../query/series/part.ts';
 import type { FrameTree } from '../query/tree/frame-tree.ts';
 import type { NameTree, SidedTree } from '../query/tree/name-tree.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
+import type { ScratchWriter } from '../storage/scratch/scratch.ts';
+import type { SpilledFront } from './answer-spill.ts';
 
 /** All limits with their values in force; see src/base/limits.ts for units and reasons. */
 export type Limits = { readonly [Name in keyof typeof LIMITS]: number };
@@ -33,6 +34,8 @@ export type Limits = { readonly [Name in keyof typeof LIMITS]: number };
 /** What a shard host is made with. */
 export interface ShardHostOptions {
   readonly store: BlobStore;
+  /** For answers that are too large for memory. */
+  readonly scratch: ScratchWriter;
   /** The shards that this host owns; no other host has any of them. */
   readonly shards: readonly number[];
   /** Shards in all; part of the names of roots. */
@@ -81,9 +84,9 @@ export interface ShardHostApi {
     parts: readonly NamePart[],
     maxNodes: number,
     asked: Cancelable,
-  ): Promise<EncodedAnswer>;
+  ): Promise<HostAnswer>;
   /** Joins and encodes a tree in another form. */
-  finishTree(parts: readonly NamePart[], form: TreeForm, asked: Cancelable): Promise<EncodedAnswer>;
+  finishTree(parts: readonly NamePart[], form: TreeForm, asked: Cancelable): Promise<HostAnswer>;
   /** Joins a tree and keeps it, to be read in chunks. Rejects with `too_many_queries`. */
   openNodes(parts: readonly NamePart[], maxNodes: number, asked: Cancelable): Promise<OpenNodes>;
   /** The next `tephra.v1.MergeStreamResponse` of an open tree; null after the last. */
@@ -95,13 +98,9 @@ export interface ShardHostApi {
   /** What a query would have to read. */
   queryCost(shards: readonly number[], request: CostRequest): Promise<QueryCost>;
   /** Joins and encodes a `querier.v1.DiffResponse`. */
-  finishDiff(
-    parts: readonly SidedPart[],
-    maxNodes: number,
-    asked: Cancelable,
-  ): Promise<EncodedAnswer>;
+  finishDiff(parts: readonly SidedPart[], maxNodes: number, asked: Cancelable): Promise<HostAnswer>;
   /** Joins and encodes a `google.v1.Profile`. */
-  finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer>;
+  finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<HostAnswer>;
   /** Runs the jobs of its shards that are due. */
   runJobs(nowMs: number): Promise<void>;
   /**
@@ -121,6 +120,15 @@ export interface NamePart {
   readonly notes: QueryNotes;
   /** For a mean over time; absent unless asked for. */
   readonly instants?: InstantCounts | undefined;
+}
+
+/** A message that a host has encoded. */
+export interface HostAnswer {
+  /** The message, or its end. */
+  readonly bytes: Uint8Array;
+  /** What comes before `bytes` of a message that is too large for memory; to be taken from the scratch. */
+  readonly front: SpilledFront | undefined;
+  readonly notes: QueryNotes;
 }
 
 /** One host's part of a diff. */
@@ -167,3 +175,6 @@ export const GIVEN_ARGUMENTS = [
   'finishDiff',
   'finishPprof',
 ] as const satisfies readonly (keyof ShardHostApi)[];
+
+/** Methods of a scratch whose arguments and results are given away. */
+export const GIVEN_SCRATCH = ['append'] as const satisfies readonly (keyof ScratchWriter)[];

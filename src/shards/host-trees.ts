@@ -1,5 +1,6 @@
 import type { Steps } from '../base/steps.ts';
 import { encodeDot } from '../query/encode/dot.ts';
+import type { Overflow } from '../query/encode/proto-writer.ts';
 import type { EncodedTree } from '../query/encode/pruned.ts';
 import { encodeTop } from '../query/encode/top.ts';
 import { encodeTree } from '../query/encode/tree.ts';
@@ -72,14 +73,14 @@ export function* joined(parts: readonly NamePart[]): ReturnType<typeof weighName
 }
 
 /** A tree in the form asked for. */
-export function encodedAs(form: TreeForm, tree: NameTree): Steps<EncodedTree> {
+export function encodedAs(form: TreeForm, tree: NameTree, overflow?: Overflow): Steps<EncodedTree> {
   switch (form.kind) {
     case 'tree':
-      return encodeTree(tree, form.maxNodes);
+      return encodeTree(tree, form.maxNodes, overflow);
     case 'dot':
-      return encodeDot(tree, form.maxNodes);
+      return encodeDot(tree, form.maxNodes, overflow);
     default:
-      return encodeTop(tree, form.limit);
+      return encodeTop(tree, form.limit, overflow);
   }
 }
 

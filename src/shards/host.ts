@@ -1,6 +1,6 @@
 import { TephraError } from '../base/errors.ts';
 import { createPause, type Pause } from '../base/slice.ts';
-import { inSlices } from '../base/steps.ts';
+import { inSlices, type Steps } from '../base/steps.ts';
 import { HOUR_MS } from '../base/time.ts';
 import { Acceptor } from '../ingest/accept.ts';
 import { MarkerLookup } from '../ingest/markers.ts';
@@ -22,7 +22,8 @@ import { parseProfileType } from '../profile/profile-type.ts';
 import { encodeDiff } from '../query/encode/diff.ts';
 import { encodeFlameGraph } from '../query/encode/flame-graph.ts';
 import { NodeChunks } from '../query/encode/node-chunks.ts';
-import { encodePprof } from '../query/encode/pprof.ts';
+import { encodePprof, type PprofHeader } from '../query/encode/pprof.ts';
+import type { EncodedMessage, Overflow } from '../query/encode/proto-writer.ts';
 import { keepBelow } from '../query/execute/call-site.ts';
 import { QueryBudget } from '../query/execute/context.ts';
 import type { QueryContext } from '../query/execute/context.ts';
@@ -38,7 +39,6 @@ import { timelinePart } from '../query/execute/timeline.ts';
 import { addNotes, NO_NOTES } from '../query/request.ts';
 import type {
   Cancelable,
-  EncodedAnswer,
   LabelsRequest,
   MergeRequest,
   ProfileStats,
@@ -59,8 +59,10 @@ import { BlockCache } from '../storage/block/cache.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
 import { recoverShard } from '../storage/shard/recover.ts';
 import { ShardState } from '../storage/shard/shard-state.ts';
+import { encodeSpilling, type Spilled } from './answer-spill.ts';
 import type {
   FramePart,
+  HostAnswer,
   NamePart,
   OpenNodes,
   ShardHostApi,
@@ -263,22 +265,22 @@ export class ShardHost implements ShardHostApi {
     parts: readonly NamePart[],
     maxNodes: number,
     { signal }: Cancelable,
-  ): Promise<EncodedAnswer> {
+  ): Promise<HostAnswer> {
     const pause = this.#pause(signal);
     const { tree, weights } = await inSlices(joined(parts), pause);
-    const encoded = await inSlices(encodeFlameGraph(tree, maxNodes), pause);
-    return { bytes: encoded.bytes, notes: notesOf(parts, [weights], encoded) };
+    const encoded = await this.#encode((to) => encodeFlameGraph(tree, maxNodes, to), pause);
+    return answerOf(encoded, notesOf(parts, [weights], encoded));
   }
 
   async finishTree(
     parts: readonly NamePart[],
     form: TreeForm,
     { signal }: Cancelable,
-  ): Promise<EncodedAnswer> {
+  ): Promise<HostAnswer> {
     const pause = this.#pause(signal);
     const { tree, weights } = await inSlices(joined(parts), pause);
-    const encoded = await inSlices(encodedAs(form, tree), pause);
-    return { bytes: encoded.bytes, notes: notesOf(parts, [weights], encoded) };
+    const encoded = await this.#encode((to) => encodedAs(form, tree, to), pause);
+    return answerOf(encoded, notesOf(parts, [weights], encoded));
   }
 
   async openNodes(
@@ -331,33 +333,32 @@ export class ShardHost implements ShardHostApi {
     parts: readonly SidedPart[],
     maxNodes: number,
     { signal }: Cancelable,
-  ): Promise<EncodedAnswer> {
+  ): Promise<HostAnswer> {
     const pause = this.#pause(signal);
     const joint = joinSidedTrees(
       parts.map(({ tree }) => tree),
       2,
     );
     const { tree, weights } = await inSlices(weighSides(await inSlices(joint, pause)), pause);
-    const encoded = await inSlices(encodeDiff(tree, maxNodes), pause);
-    return { bytes: encoded.bytes, notes: notesOf(parts, weights, encoded) };
+    const encoded = await this.#encode((to) => encodeDiff(tree, maxNodes, to), pause);
+    return answerOf(encoded, notesOf(parts, weights, encoded));
   }
 
-  async finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<EncodedAnswer> {
+  async finishPprof(parts: readonly FramePart[], request: MergeRequest): Promise<HostAnswer> {
     const pause = this.#pause(request.signal);
     const whole = await inSlices(joinFrameTrees(parts.map(({ tree }) => tree)), pause);
     const weights = await inSlices(weighFrames(whole), pause);
     const { goPgo } = request;
     const tree = goPgo === undefined ? whole : await inSlices(shapeForGoPgo(whole, goPgo), pause);
-    const pprof = encodePprof(tree, {
+    const header: PprofHeader = {
       type: parseProfileType(request.profileType),
       timeNanos: BigInt(Math.floor(request.startMs)) * NANOS,
       durationNanos: BigInt(Math.max(0, Math.floor(request.endMs - request.startMs))) * NANOS,
       period: 0n,
       within: request.within,
-    });
-    const encoded = await inSlices(pprof, pause);
-    const notes = notesOf(parts, [weights], { ...encoded, foldedValue: 0n });
-    return { bytes: encoded.bytes, notes };
+    };
+    const encoded = await this.#encode((to) => encodePprof(tree, header, to), pause);
+    return answerOf(encoded, notesOf(parts, [weights], { ...encoded, foldedValue: 0n }));
   }
 
   /** One run after the other: two absorbs of a partition at once would only lose each other's race. */
@@ -444,6 +445,14 @@ export class ShardHost implements ShardHostApi {
     });
   }
 
+  #encode<T extends EncodedMessage>(
+    encode: (overflow: Overflow) => Steps<T>,
+    pause: Pause,
+  ): Promise<Spilled<T>> {
+    const { scratch, limits } = this.#options;
+    return encodeSpilling(encode, pause, scratch, limits);
+  }
+
   #context(shards: readonly number[], signal?: AbortSignal): QueryContext {
     const { limits } = this.#options;
     return {
@@ -456,6 +465,13 @@ export class ShardHost implements ShardHostApi {
       losses: new Losses(),
     };
   }
+}
+
+function answerOf(
+  { bytes, front }: Spilled<EncodedMessage>,
+  notes: HostAnswer['notes'],
+): HostAnswer {
+  return { bytes, front, notes };
 }
 
 /** `pushesStored` as `pushes_stored`. */

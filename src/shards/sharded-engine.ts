@@ -40,11 +40,13 @@ import { finishSeries } from '../query/series/finish.ts';
 import { finishHeat, heatEdges } from '../query/series/heat.ts';
 import type { SeriesPart } from '../query/series/part.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
+import type { Scratch } from '../storage/scratch/scratch.ts';
 import { joinCosts } from '../query/execute/cost.ts';
 import type { CostRequest } from '../query/execute/cost.ts';
 import { joinStats } from '../query/execute/stats.ts';
 import type { Engine, NodeStream } from './engine.ts';
-import type { Limits, NamePart, ShardHostApi } from './host-contract.ts';
+import { answerFront } from './answer-front.ts';
+import type { HostAnswer, Limits, NamePart, ShardHostApi } from './host-contract.ts';
 import type { HostHandle } from './host-handle.ts';
 import { QueryGate } from './query-gate.ts';
 import { VolumeRetention } from './volume-retention.ts';
@@ -58,6 +60,8 @@ export interface ShardedEngineOptions {
   readonly limits: Limits;
   /** Where whole volumes past their retention are dropped. */
   readonly store: BlobStore;
+  /** Where the hosts put answers that are too large for memory. */
+  readonly scratch: Scratch;
   /** Called with all counters after each run of the jobs. */
   readonly onCounters?: ((counters: Record<string, number>) => void) | undefined;
 }
@@ -221,9 +225,12 @@ export class ShardedEngine implements Engine {
   flameGraph(asked: MergeRequest): Promise<EncodedAnswer> {
     return this.#query(asked, async (request) => {
       const parts = await this.#mergeNames(request);
-      return this.#finisher().finishFlameGraph(parts, this.#maxNodes(request), {
-        signal: request.signal,
-      });
+      const { signal } = request;
+      const maxNodes = this.#maxNodes(request);
+      return this.#taken(
+        await this.#finisher().finishFlameGraph(parts, maxNodes, { signal }),
+        signal,
+      );
     });
   }
 
@@ -232,14 +239,15 @@ export class ShardedEngine implements Engine {
       const parts = await this.#spread(request.tenant, [request.selector], (api, shards) =>
         api.mergeFrames(shards, request),
       );
-      return this.#finisher().finishPprof(parts, request);
+      return this.#taken(await this.#finisher().finishPprof(parts, request), request.signal);
     });
   }
 
   tree(asked: MergeRequest, form: TreeForm): Promise<EncodedAnswer> {
     return this.#query(asked, async (request) => {
       const parts = await this.#mergeNames(request);
-      return this.#finisher().finishTree(parts, form, { signal: request.signal });
+      const { signal } = request;
+      return this.#taken(await this.#finisher().finishTree(parts, form, { signal }), signal);
     });
   }
 
@@ -286,7 +294,8 @@ export class ShardedEngine implements Engine {
       const parts = await this.#spread(left.tenant, selectors, (api, shards) =>
         api.mergeSides(shards, sides),
       );
-      return this.#finisher().finishDiff(parts, this.#maxNodes(left), { signal });
+      const answer = await this.#finisher().finishDiff(parts, this.#maxNodes(left), { signal });
+      return this.#taken(answer, signal);
     });
   }
 
@@ -404,6 +413,17 @@ export class ShardedEngine implements Engine {
 
   #owner(shard: number): HostHandle {
     return this.#ownerOf[shard] as HostHandle;
+  }
+
+  /** The answer with its front, unless nobody waits for it any more. */
+  #taken({ bytes, front, notes }: HostAnswer, signal: AbortSignal | undefined): EncodedAnswer {
+    if (front === undefined) return { bytes, notes };
+    const file = this.#options.scratch.take(front.file);
+    if (signal?.aborted === true) {
+      file.close();
+      throw TephraError.from(signal.reason);
+    }
+    return { bytes, front: answerFront(file, front), notes };
   }
 
   /** The host that joins parts. Any can; they take turns so that none falls behind in its pushes. */

@@ -3,7 +3,8 @@ import { MessageChannel, Worker } from 'node:worker_threads';
 import { sleep } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import type { BlobStore } from '../storage/blob-store/contract.ts';
-import { GIVEN_ARGUMENTS, type Limits, type ShardHostApi } from './host-contract.ts';
+import type { Scratch, ScratchWriter } from '../storage/scratch/scratch.ts';
+import { GIVEN_ARGUMENTS, GIVEN_SCRATCH, type Limits, type ShardHostApi } from './host-contract.ts';
 import type { HandleTime, HostHandle, HostLogger } from './host-handle.ts';
 import { connect, serve } from './rpc.ts';
 import type { WorkerStart } from './worker.ts';
@@ -12,6 +13,7 @@ import type { WorkerStart } from './worker.ts';
 export interface WorkerHandleOptions extends HandleTime {
   readonly entry: URL;
   readonly store: BlobStore;
+  readonly scratch: Scratch;
   readonly shards: readonly number[];
   readonly shardCount: number;
   readonly limits: Limits;
@@ -101,24 +103,30 @@ class WorkerHandle implements HostHandle {
 
   /** One thread: resolves when its host is open, and sees to its end. */
   async #launch(incarnation: number): Promise<ShardHostApi> {
-    const { entry, store, shards, shardCount, limits, clock, logger } = this.#options;
+    const { entry, store, scratch, shards, shardCount, limits, clock, logger } = this.#options;
     const toHost = new MessageChannel();
     const toStore = new MessageChannel();
+    const toScratch = new MessageChannel();
     const start: WorkerStart = {
       hostPort: toHost.port2,
       storePort: toStore.port2,
+      scratchPort: toScratch.port2,
       options: { shards, shardCount, incarnation, limits },
     };
     const served = serve<BlobStore>(toStore.port1, store, ['get']);
+    const spilled = scratch.writer();
+    serve<ScratchWriter>(toScratch.port1, spilled, GIVEN_SCRATCH);
     const worker = new Worker(fileURLToPath(entry), {
       workerData: start,
-      transferList: [toHost.port2, toStore.port2],
+      transferList: [toHost.port2, toStore.port2, toScratch.port2],
       name: `tephra-shards-${shards[0] ?? 0}`,
     });
     this.#worker = worker;
     worker.on('error', (error) => logger?.error({ err: error, shards }, 'a worker thread failed'));
     let opened = false;
     const { api } = connect<ShardHostApi>(toHost.port1, GIVEN_ARGUMENTS, () => {
+      // Of what it was writing nothing will be asked for.
+      spilled.end();
       if (!opened || this.#ended) return;
       // What the dead host had under way in the store must land before the next one looks there.
       this.#ready = Promise.all([worker.terminate(), served.ended]).then(() => this.#relaunch());

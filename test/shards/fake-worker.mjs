@@ -3,8 +3,9 @@ import { workerData } from 'node:worker_threads';
 import { TephraError } from '../../dist/base/errors.js';
 import { connect, serve } from '../../dist/shards/rpc.js';
 
-const { hostPort, storePort, options } = workerData;
+const { hostPort, storePort, scratchPort, options } = workerData;
 const store = connect(storePort).api;
+const scratch = connect(scratchPort, ['append']).api;
 
 serve(hostPort, {
   async open() {
@@ -19,6 +20,13 @@ serve(hostPort, {
       // The message has to leave first.
       setTimeout(() => process.exit(1), 20);
       return new Promise(() => {});
+    }
+    if (tenant === 'scratch') {
+      const file = await scratch.create();
+      const buffer = Uint8Array.of(1, 2, 3, 4);
+      const back = await scratch.append(file, buffer, 3);
+      if (buffer.byteLength !== 0 || back.byteLength !== 4) throw new Error('it was copied');
+      return [];
     }
     if (tenant === 'throw') setTimeout(() => null.x, 0);
     await store.put(`raw/20260314-00/f/${shard}`, items[0].payload);

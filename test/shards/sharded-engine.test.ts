@@ -7,6 +7,7 @@ import type { PushItem } from '../../src/ingest/push.ts';
 import { joinCosts } from '../../src/query/execute/cost.ts';
 import { NO_NOTES, type MergeRequest } from '../../src/query/request.ts';
 import type { ShardHostApi } from '../../src/shards/host-contract.ts';
+import { temporaryScratch } from '../support/scratch.ts';
 import { inlineHandle } from '../../src/shards/host-handle.ts';
 import type { BlobStore } from '../../src/storage/blob-store/contract.ts';
 import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
@@ -17,7 +18,7 @@ const NOTES = NO_NOTES;
 
 /** A host that writes down what it is asked; `own` replaces methods. */
 function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}): ShardHostApi {
-  const answer = { bytes: new Uint8Array(0), notes: NOTES };
+  const answer = { bytes: new Uint8Array(0), front: undefined, notes: NOTES };
   const say = <T>(what: string, value: T): Promise<T> => {
     log.push(`${name} ${what}`);
     return Promise.resolve(value);
@@ -68,6 +69,7 @@ function engineOf(
     ],
     shardCount: SHARDS,
     store,
+    scratch: temporaryScratch(),
     timers: systemTimers,
     limits: LIMITS,
     onCounters,

@@ -7,6 +7,8 @@ import type { HostHandle } from '../../src/shards/host-handle.ts';
 import { startWorker } from '../../src/shards/worker-handle.ts';
 import type { BlobStore } from '../../src/storage/blob-store/contract.ts';
 import { MemoryBlobStore } from '../../src/storage/blob-store/memory.ts';
+import type { Scratch } from '../../src/storage/scratch/scratch.ts';
+import { temporaryScratch } from '../support/scratch.ts';
 
 const ENTRY = new URL('fake-worker.mjs', import.meta.url);
 // The thread runs compiled code; pretest builds it.
@@ -19,12 +21,13 @@ afterEach(async () => {
 
 async function start(
   store: BlobStore = new MemoryBlobStore(),
-  options: { restarts?: boolean; broken?: boolean } = {},
+  options: { restarts?: boolean; broken?: boolean; scratch?: Scratch } = {},
 ): Promise<HostHandle> {
   let last = 1;
   const handle = await startWorker({
     entry: ENTRY,
     store,
+    scratch: options.scratch ?? temporaryScratch(),
     shards: [0, 3],
     shardCount: 4,
     limits: options.broken === true ? { ...LIMITS, queriesAtOnce: 0 } : LIMITS,
@@ -71,6 +74,22 @@ function item(tenant: string): PushItem {
       expect(handle.restarts).toBe(1);
     },
   );
+
+  test('that ends leaves nothing in the scratch but what was taken', async () => {
+    const scratch = temporaryScratch();
+    const { api } = await start(undefined, { scratch });
+    await api.push(0, [item('scratch')]);
+    await api.push(0, [item('scratch')]);
+    expect(scratch.files).toBe(2);
+    const taken = scratch.take(1);
+    await expect(api.push(0, [item('die')])).rejects.toMatchObject({ reason: 'worker_died' });
+    expect(scratch.files).toBe(1);
+    const into = new Uint8Array(4);
+    expect(await taken.read(0, into)).toBe(3);
+    expect(into).toEqual(Uint8Array.of(1, 2, 3, 0));
+    taken.close();
+    expect(scratch.files).toBe(0);
+  });
 
   test('is started again only after what it had under way in the store has ended', async () => {
     const events: string[] = [];

@@ -4,7 +4,7 @@ import type { SidedTree } from '../tree/name-tree.ts';
 import { pruneTree } from '../tree/prune.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
 import { nameOrder } from './name-order.ts';
-import { ProtoWriter } from './proto-writer.ts';
+import { type Overflow, ProtoWriter } from './proto-writer.ts';
 import { type EncodedTree, foldedValueOf } from './pruned.ts';
 
 /** Fields of `querier.v1.DiffResponse` and of `FlameGraphDiff` in it. */
@@ -18,11 +18,15 @@ const RIGHT_TICKS = 6;
  * Prunes a tree of two sides to `maxNodes` (a node counts with its larger side) and writes a
  * `querier.v1.DiffResponse`. A node of one side only is zero on the other.
  */
-export function* encodeDiff(tree: SidedTree, maxNodes: number): Steps<EncodedTree> {
+export function* encodeDiff(
+  tree: SidedTree,
+  maxNodes: number,
+  overflow?: Overflow,
+): Steps<EncodedTree> {
   const pruned = yield* pruneTree(tree, maxNodes);
   const totals = pruned.sides.map(({ total }) => total) as [WideLanes, WideLanes];
   const { names, indexOf } = yield* nameOrder(pruned);
-  const writer = new ProtoWriter();
+  const writer = new ProtoWriter(undefined, overflow);
   const flameGraph = writer.begin(FLAMEGRAPH);
   yield* writeNames(writer, names);
   yield* writeLevels(writer, pruned, indexOf);
@@ -43,7 +47,7 @@ export function* encodeDiff(tree: SidedTree, maxNodes: number): Steps<EncodedTre
   writeValue(writer, RIGHT_TICKS, both, 1);
   writer.end(flameGraph);
   const foldedValue = yield* foldedValueOf(pruned);
-  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };
+  return { ...writer.finish(), foldedValue };
 }
 
 function writeValue(writer: ProtoWriter, field: number, lanes: WideLanes, at: number): void {

@@ -3,7 +3,7 @@ import { compareText } from '../../base/text-order.ts';
 import { laneValue, totalsOf } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { childrenOf, walkNames } from '../tree/walk.ts';
-import { ProtoWriter } from './proto-writer.ts';
+import { type Overflow, ProtoWriter } from './proto-writer.ts';
 import type { EncodedTree } from './pruned.ts';
 
 /** Field of `querier.v1.SelectMergeStacktracesResponse`. */
@@ -16,7 +16,11 @@ const INT64_MAX = (1n << 63n) - 1n;
  * `maxNodes` functions with the largest totals, an edge for each call between two of them. A stack counts
  * once for a function and once for a call, however often it recurses.
  */
-export function* encodeDot(tree: NameTree, maxNodes: number): Steps<EncodedTree> {
+export function* encodeDot(
+  tree: NameTree,
+  maxNodes: number,
+  overflow?: Overflow,
+): Steps<EncodedTree> {
   const graph = yield* graphOf(tree);
   const functions = yield* sortSteps(
     [...graph.functions],
@@ -42,13 +46,13 @@ export function* encodeDot(tree: NameTree, maxNodes: number): Steps<EncodedTree>
     }
   }
   lines.push('}', '');
-  const writer = new ProtoWriter();
+  const writer = new ProtoWriter(undefined, overflow);
   writer.text(DOT, lines.join('\n'));
   let foldedValue = 0n;
   yield* sweep(maxNodes, functions.length, (from, to) => {
     for (let i = from; i < to; i++) foldedValue += functions[i]?.[1].self ?? 0n;
   });
-  return { bytes: writer.finish(), saturated: graph.total > INT64_MAX, foldedValue };
+  return { ...writer.finish(), saturated: graph.total > INT64_MAX, foldedValue };
 }
 
 /** Nodes that are visited without a break. */

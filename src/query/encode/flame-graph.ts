@@ -2,7 +2,7 @@ import type { Steps } from '../../base/steps.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
 import { nameOrder } from './name-order.ts';
-import { ProtoWriter } from './proto-writer.ts';
+import { type Overflow, ProtoWriter } from './proto-writer.ts';
 import { type EncodedTree, foldedValueOf, pruned } from './pruned.ts';
 
 /** Fields of `querier.v1.SelectMergeStacktracesResponse` and of `FlameGraph` in it. */
@@ -15,11 +15,15 @@ const MAX_SELF = 4;
  * flame graph. A tree without samples gives the name `total` and one level `[0, 0, 0, 0]`: Grafana
  * needs both.
  */
-export function* encodeFlameGraph(tree: NameTree, maxNodes: number): Steps<EncodedTree> {
+export function* encodeFlameGraph(
+  tree: NameTree,
+  maxNodes: number,
+  overflow?: Overflow,
+): Steps<EncodedTree> {
   const kept = yield* pruned(tree, maxNodes);
   const [{ self, total }] = kept.sides as [(typeof kept.sides)[number]];
   const { names, indexOf } = yield* nameOrder(kept);
-  const writer = new ProtoWriter();
+  const writer = new ProtoWriter(undefined, overflow);
   const flameGraph = writer.begin(FLAMEGRAPH);
   yield* writeNames(writer, names);
   yield* writeLevels(writer, kept, indexOf);
@@ -28,5 +32,5 @@ export function* encodeFlameGraph(tree: NameTree, maxNodes: number): Steps<Encod
   writer.wideField(MAX_SELF, maxSelf.hi, maxSelf.lo);
   writer.end(flameGraph);
   const foldedValue = yield* foldedValueOf(kept);
-  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };
+  return { ...writer.finish(), foldedValue };
 }

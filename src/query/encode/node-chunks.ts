@@ -92,8 +92,9 @@ export class NodeChunks {
     column(SELF, (node) => writer.wide(self.hi[node] as number, self.lo[node] as number));
     column(TOTAL, (node) => writer.wide(total.hi[node] as number, total.lo[node] as number));
     this.#next = end;
-    this.#saturated ||= writer.saturated;
-    return writer.finish();
+    const { bytes, saturated } = writer.finish();
+    this.#saturated ||= saturated;
+    return bytes;
   }
 
   #nameNumber(id: number): number {

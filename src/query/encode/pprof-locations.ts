@@ -7,9 +7,10 @@ import { PairTable } from '../tree/pair-table.ts';
 export interface LocationPlan {
   /** Location in which each node is the innermost line. */
   readonly location: Uint32Array;
-  /** Node of the location above (the caller's) of each node; 0 = none. */
-  readonly above: Uint32Array;
-  /** Of each location: the one without its innermost line, or -1. */
+  /**
+   * Of each location: the one without its innermost line, or -1. It is that of the node's parent; so the
+   * location of the caller is found above as many nodes as the location has lines.
+   */
   readonly outer: Int32Array;
   /** Of each location: the frame of its innermost line. */
   readonly frameOf: Uint32Array;
@@ -28,9 +29,14 @@ export interface LocationPlan {
 export function* planLocations(tree: FrameTree): Steps<LocationPlan> {
   const { parent, frame, frames } = tree;
   const { mappingOf, mappings } = yield* mappingsOf(tree);
+  if (!frames.flags.some((flags) => (flags & FRAME_INLINED) !== 0)) {
+    // Each frame is a location: nothing is kept a node, of which there may be millions.
+    const outer = new Int32Array(frames.fn.length).fill(-1);
+    const frameOf = Uint32Array.from(outer, (_, own) => own);
+    return { location: frame, outer, frameOf, mappingOf, mappings };
+  }
   const chains = new PairTable(1, frames.fn.length);
   const location = new Uint32Array(parent.length);
-  const above = new Uint32Array(parent.length);
   yield* sweep(1, parent.length, (from, to) => {
     for (let node = from; node < to; node++) {
       const caller = parent[node] as number;
@@ -40,10 +46,9 @@ export function* planLocations(tree: FrameTree): Steps<LocationPlan> {
         ((frames.flags[own] as number) & FRAME_INLINED) !== 0 &&
         mappingOf[own] === mappingOf[frame[caller] as number];
       location[node] = chains.intern(inlined ? (location[caller] as number) : -1, own);
-      above[node] = inlined ? (above[caller] as number) : caller;
     }
   });
-  return { location, above, outer: chains.a, frameOf: chains.b, mappingOf, mappings };
+  return { location, outer: chains.a, frameOf: chains.b, mappingOf, mappings };
 }
 
 function* mappingsOf({ frames }: FrameTree): Steps<Pick<LocationPlan, 'mappingOf' | 'mappings'>> {

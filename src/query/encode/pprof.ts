@@ -4,7 +4,7 @@ import { FRAME_INLINED, NO_FUNCTION, UNKNOWN_NAME } from '../../storage/dictiona
 import type { FrameTree } from '../tree/frame-tree.ts';
 import { TWO_32 } from '../tree/lanes.ts';
 import { DenseIds, type LocationPlan, planLocations } from './pprof-locations.ts';
-import { type EncodedMessage, ProtoWriter } from './proto-writer.ts';
+import { type EncodedMessage, type Overflow, ProtoWriter } from './proto-writer.ts';
 
 /** What a profile says beside its samples. */
 export interface PprofHeader {
@@ -24,8 +24,12 @@ export interface PprofHeader {
  * is inlined into the one above it shares its location. Source of the field numbers:
  * https://github.com/google/pprof/blob/b9395ee17fa0/proto/profile.proto
  */
-export function* encodePprof(tree: FrameTree, header: PprofHeader): Steps<EncodedMessage> {
-  const writer = new ProtoWriter(64 * 1024);
+export function* encodePprof(
+  tree: FrameTree,
+  header: PprofHeader,
+  overflow?: Overflow,
+): Steps<EncodedMessage> {
+  const writer = new ProtoWriter(64 * 1024, overflow);
   const outer = (header.within ?? []).map((field) => writer.begin(field));
   const strings = new StringTable(tree.strings);
   const { type } = header;
@@ -64,7 +68,7 @@ export function* encodePprof(tree: FrameTree, header: PprofHeader): Steps<Encode
     for (let i = from; i < to; i++) writer.text(6, texts[i] as string);
   });
   for (const start of outer.toReversed()) writer.end(start);
-  return { bytes: writer.finish(), saturated: writer.saturated };
+  return writer.finish();
 }
 
 interface MappingFlags {
@@ -95,6 +99,8 @@ function writeSamples(
   to: number,
 ): void {
   const { lo, hi } = tree.self;
+  const { parent } = tree;
+  const { location, outer } = plan;
   for (let node = from; node < to; node++) {
     const low = lo[node] as number;
     const high = hi?.[node] ?? 0;
@@ -102,8 +108,10 @@ function writeSamples(
     const sample = writer.begin(2);
     const path = writer.begin(1);
     // Leaf first, one step a location.
-    for (let at = node; at > 0; at = plan.above[at] as number) {
-      writer.uint(ids.idOf(plan.location[at] as number));
+    for (let at = node; at > 0; at = parent[at] as number) {
+      let chain = location[at] as number;
+      writer.uint(ids.idOf(chain));
+      while ((chain = outer[chain] as number) >= 0) at = parent[at] as number;
     }
     writer.end(path);
     const value = writer.begin(2);
@@ -128,7 +136,7 @@ function writeLocation(body: Body, plan: LocationPlan, location: number, id: num
   // An address, not a value: those of the kernel lie beyond int64.
   writer.uint64Field(3, high, low);
   // From the innermost line to the outermost caller.
-  for (let at = location; at > 0; at = plan.outer[at] as number) {
+  for (let at = location; at >= 0; at = plan.outer[at] as number) {
     const frame = plan.frameOf[at] as number;
     const fn = frames.fn[frame] as number;
     const nothingKnown = fn === NO_FUNCTION && low === 0 && high === 0 && mappingKey < 0;

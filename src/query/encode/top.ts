@@ -2,7 +2,7 @@ import { type Steps, sweep } from '../../base/steps.ts';
 import { topFunctions } from '../top.ts';
 import { TWO_32 } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
-import { ProtoWriter } from './proto-writer.ts';
+import { type Overflow, ProtoWriter } from './proto-writer.ts';
 import type { EncodedTree } from './pruned.ts';
 
 /** Fields of `tephra.v1.TopFunctionsResponse` and of `TopFunction` in it. */
@@ -17,9 +17,9 @@ const TOTAL = 3;
  * Writes a `tephra.v1.TopFunctionsResponse` without its exactness record: the `limit` functions with the
  * largest own value, and the own value of all others together.
  */
-export function* encodeTop(tree: NameTree, limit: number): Steps<EncodedTree> {
+export function* encodeTop(tree: NameTree, limit: number, overflow?: Overflow): Steps<EncodedTree> {
   const functions = yield* topFunctions(tree);
-  const writer = new ProtoWriter();
+  const writer = new ProtoWriter(undefined, overflow);
   for (const { name, self, total } of functions.slice(0, limit)) {
     yield;
     const message = writer.begin(FUNCTIONS);
@@ -34,7 +34,7 @@ export function* encodeTop(tree: NameTree, limit: number): Steps<EncodedTree> {
   });
   writer.field(FUNCTION_COUNT, functions.length);
   writeBig(writer, REST_SELF, foldedValue);
-  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };
+  return { ...writer.finish(), foldedValue };
 }
 
 function writeBig(writer: ProtoWriter, field: number, value: bigint): void {

@@ -1,7 +1,7 @@
 import { drain, type Steps } from '../../base/steps.ts';
 import { isSet } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
-import { ProtoWriter } from './proto-writer.ts';
+import { type Overflow, ProtoWriter } from './proto-writer.ts';
 import { type EncodedTree, foldedValueOf, pruned } from './pruned.ts';
 
 /** Field of `querier.v1.SelectMergeStacktracesResponse`. */
@@ -12,11 +12,15 @@ const TREE = 2;
  * of its tree: pre-order from a root without a name, right-most child first; of each node the length of
  * its name, the name, its own value and how many children it has. No samples are no bytes.
  */
-export function* encodeTree(tree: NameTree, maxNodes: number): Steps<EncodedTree> {
+export function* encodeTree(
+  tree: NameTree,
+  maxNodes: number,
+  overflow?: Overflow,
+): Steps<EncodedTree> {
   const kept = yield* pruned(tree, maxNodes);
   const { names, name, childStart, children } = kept;
   const [{ self, total }] = kept.sides as [(typeof kept.sides)[number]];
-  const writer = new ProtoWriter(64 * 1024);
+  const writer = new ProtoWriter(64 * 1024, overflow);
   if (isSet(total, 0)) {
     const field = writer.begin(TREE);
     const waiting = new Uint32Array(name.length);
@@ -38,5 +42,5 @@ export function* encodeTree(tree: NameTree, maxNodes: number): Steps<EncodedTree
     writer.end(field);
   }
   const foldedValue = yield* foldedValueOf(kept);
-  return { bytes: writer.finish(), saturated: writer.saturated, foldedValue };
+  return { ...writer.finish(), foldedValue };
 }

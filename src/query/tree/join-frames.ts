@@ -25,6 +25,11 @@ export interface FrameSums {
  * weight in or under them.
  */
 export function* frameTreeOf(parts: readonly FrameSums[]): Steps<FrameTree> {
+  const [only] = parts;
+  if (only !== undefined && parts.length === 1) {
+    const tree = yield* treeOfOne(only);
+    if (tree !== undefined) return tree;
+  }
   const join = new Join(Math.max(0, ...parts.map(({ source }) => source.nodeParent.length)));
   for (const { source, sums } of parts) yield* join.addSums(source, sums);
   return yield* join.finish();
@@ -109,6 +114,57 @@ class Join {
   }
 }
 
+/**
+ * The tree of one dictionary, whose nodes are all different already: what has weight is numbered, and nothing
+ * is looked up. Undefined if two of its frames are one by content, as damaged ones are.
+ */
+function* treeOfOne({ source, sums }: FrameSums): Steps<FrameTree | undefined> {
+  // Taken together: the dictionary may grow from here on.
+  const { nodeParent, nodeFrame, stackNode } = source;
+  const tables = new FrameTables();
+  const frameOf = tables.from(source);
+  const nodeOf = new Uint32Array(nodeParent.length);
+  yield* markAlive(nodeParent, stackNode, sums, nodeOf);
+  let count = 1;
+  yield* sweep(0, nodeOf.length, (from, to) => {
+    for (let i = from; i < to; i++) if (nodeOf[i] !== 0) nodeOf[i] = count++;
+  });
+  const parent = new Int32Array(count);
+  const frame = new Uint32Array(count);
+  parent[0] = -1;
+  /** Of each frame of the tree: which one of the dictionary it is. */
+  const origin: number[] = [];
+  let isOneToOne = true;
+  const fill = (from: number, to: number): void => {
+    for (let i = from; i < to && isOneToOne; i++) {
+      const node = nodeOf[i] as number;
+      if (node === 0) continue;
+      const own = nodeFrame[i] as number;
+      const index = frameOf(own);
+      isOneToOne &&= (origin[index] ??= own) === own;
+      const above = nodeParent[i] as number;
+      parent[node] = above < 0 ? 0 : (nodeOf[above] as number);
+      frame[node] = index;
+    }
+  };
+  yield* sweep(0, nodeOf.length, fill, JOINED_AT_ONCE);
+  if (!isOneToOne) return undefined;
+  const map = new Uint32Array(sums.lo.length);
+  yield* sweep(0, map.length, (from, to) => {
+    for (let s = from; s < to; s++) {
+      if (isSet(sums, s)) map[s] = nodeOf[stackNode[s] as number] as number;
+    }
+  });
+  return {
+    strings: tables.strings,
+    functions: yield* tables.functionColumns(),
+    frames: yield* tables.frameColumns(),
+    parent,
+    frame,
+    self: yield* sumMapped([sums], [map], count),
+  };
+}
+
 /** 1 for each node with weight in or under it. */
 function* nodesAlive(
   nodeParent: Int32Array,
@@ -116,6 +172,17 @@ function* nodesAlive(
   sums: Lanes,
 ): Steps<Uint8Array> {
   const alive = new Uint8Array(nodeParent.length);
+  yield* markAlive(nodeParent, stackNode, sums, alive);
+  return alive;
+}
+
+/** Sets `alive` to 1 for each node with weight in or under it. */
+function* markAlive(
+  nodeParent: Int32Array,
+  stackNode: Uint32Array,
+  sums: Lanes,
+  alive: Uint8Array | Uint32Array,
+): Steps<void> {
   yield* sweep(0, sums.lo.length, (from, to) => {
     for (let s = from; s < to; s++) {
       if (!isSet(sums, s)) continue;
@@ -126,5 +193,4 @@ function* nodesAlive(
       }
     }
   });
-  return alive;
 }

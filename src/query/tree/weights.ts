@@ -65,10 +65,24 @@ export function* weighSides(tree: SidedTree): Steps<{
 /** Weights of a tree by frames. */
 export function* weighFrames(tree: FrameTree): Steps<TreeWeights> {
   const { parent, frame, frames, functions, strings } = tree;
+  if (!strings.includes(DAMAGED_NAME) && !strings.includes(TRUNCATED_TEXT)) {
+    const total = yield* totalOf(tree.self);
+    if (total !== undefined) return { total, damagedValue: 0n, truncatedValue: 0n };
+  }
   return yield* weigh(parent, yield* totalsOf(parent, tree.self), (node) => {
     const fn = frames.fn[frame[node] as number] as number;
     return fn < functions.name.length ? strings[functions.name[fn] as number] : undefined;
   });
+}
+
+/** The sum of all values, undefined if doubles do not hold it. */
+function* totalOf({ lo, hi }: Lanes): Steps<bigint | undefined> {
+  if (hi !== undefined) return undefined;
+  let sum = 0;
+  yield* sweep(0, lo.length, (from, to) => {
+    for (let i = from; i < to; i++) sum += lo[i] as number;
+  });
+  return sum <= Number.MAX_SAFE_INTEGER ? BigInt(sum) : undefined;
 }
 
 /** Both synthetic frames stand directly under the root. */

@@ -73,6 +73,7 @@ export async function runMethod(
       return await unlessAborted(
         Promise.resolve().then(() => method.run(decode(), call)),
         call.signal,
+        closeReply,
       );
     } finally {
       forget();
@@ -121,6 +122,11 @@ export async function observed<T>(name: string, deps: RunDeps, work: () => Promi
   }
 }
 
+/** Gives back what an answer holds that nobody will get. */
+function closeReply(reply: Reply<DescMessage>): void {
+  if ('encoded' in reply) reply.encoded.front?.close();
+}
+
 /** A signal whose reason is a TephraError, from one of a client library. */
 function withTephraReason(signal: AbortSignal): Pick<RunningCall, 'signal' | 'end'> {
   const controller = new AbortController();
@@ -162,18 +168,28 @@ function observe(
 
 /**
  * What `work` resolves to, or the signal's reason if that comes first. Not Promise.race: that would
- * keep the answer for as long as the signal lives, and so until a slow client has read a copy of it.
+ * keep the answer for as long as the signal lives, and so until a slow client has read a copy of it. What
+ * comes too late is discarded.
  */
-export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+export function unlessAborted<T>(
+  work: Promise<T>,
+  signal: AbortSignal,
+  discard: (late: T) => void = () => {},
+): Promise<T> {
   return new Promise((resolve, reject) => {
-    const stop = (): void => reject(TephraError.from(signal.reason));
+    let stopped = false;
+    const stop = (): void => {
+      stopped = true;
+      reject(TephraError.from(signal.reason));
+    };
     if (signal.aborted) stop();
     else signal.addEventListener('abort', stop, { once: true });
     const done = (): void => signal.removeEventListener('abort', stop);
     work.then(
       (value) => {
         done();
-        resolve(value);
+        if (stopped) discard(value);
+        else resolve(value);
       },
       (error: unknown) => {
         done();

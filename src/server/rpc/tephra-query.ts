@@ -216,5 +216,5 @@ function withRecord(
   const bytes = new Uint8Array(encoded.bytes.byteLength + tail.byteLength);
   bytes.set(encoded.bytes);
   bytes.set(tail, encoded.bytes.byteLength);
-  return { bytes, notes: encoded.notes };
+  return { ...encoded, bytes };
 }

@@ -9,6 +9,7 @@ import { type LevelBlobStore, openLevelBlobStore } from '../blob-store/level/blo
 import { isDiskFull } from '../blob-store/level/handle.ts';
 import type { SuspectCheck } from '../blob-store/level/suspect.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { Scratch } from '../scratch/scratch.ts';
 import type { Finding } from '../ledger/finding.ts';
 import type { LedgerStore } from '../ledger/ledger-store.ts';
 import { openLedger } from '../ledger/open-ledger.ts';
@@ -43,6 +44,8 @@ export interface DataDirectory {
   readonly store: LedgerStore;
   /** What is below: gauges, and the pages themselves. */
   readonly level: LevelBlobStore;
+  /** For answers that are too large for memory. */
+  readonly scratch: Scratch;
   /** Everything that is known to be damaged, lost or set aside. */
   findings(): readonly Finding[];
   /** To be called each second: saves the marks of the ledger, keeps the ballast. */
@@ -110,6 +113,9 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       incarnation = next;
       return next;
     };
+    // Empty but for what a crash left between two calls: its files have no names.
+    await fs.remove(join(path, 'answers'));
+    const scratch = new Scratch({ directory: join(path, 'answers'), fs, timers, random });
     const { suspectCheck } = options;
     const store = await openLevelBlobStore({
       path,
@@ -138,6 +144,7 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
       incarnation: file.incarnation,
       store: ledger,
       level: store,
+      scratch,
       findings: () => [
         ...ledger.findings(),
         ...store.stats().quarantined.map(({ name, why }): Finding => ({
@@ -157,7 +164,10 @@ async function open(options: DataDirectoryOptions): Promise<DataDirectory> {
         return result;
       },
       announce: (listen) => lock.describe({ ...owner, listen }),
-      close: () => close(fs, path, store, ledger, ballast, lock),
+      async close() {
+        await scratch.close();
+        await close(fs, path, store, ledger, ballast, lock);
+      },
     };
   } catch (error) {
     await lock.release();

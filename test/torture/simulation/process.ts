@@ -17,6 +17,7 @@ import {
 import type { MemoryState } from '../../../src/storage/blob-store/memory-state.ts';
 import type { Dice } from '../../model/dice.ts';
 import type { World } from './world.ts';
+import { temporaryScratch } from '../../support/scratch.ts';
 
 /** What a life is started with. */
 export interface LifeOptions {
@@ -61,6 +62,7 @@ export class Life {
     const { random } = dice;
     this.#host = new ShardHost({
       store,
+      scratch: temporaryScratch().writer(),
       shards,
       shardCount,
       incarnation,
