@@ -158,6 +158,12 @@ export class ByteWriter {
     return this.#buffer.slice(0, this.#size);
   }
 
+  /** Forgets what was written behind the first `size` bytes. */
+  cut(size: number): void {
+    assert(size <= this.#size, 'a cut behind the end');
+    this.#size = size;
+  }
+
   /** Forgets what was written and keeps the buffer, unless it has grown beyond `keptBytes`. */
   reset(keptBytes = Number.MAX_SAFE_INTEGER): void {
     this.#size = 0;

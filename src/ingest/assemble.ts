@@ -32,8 +32,6 @@ export interface Assembled {
   readonly entries: number;
   /** Samples with a negative value, or with only zeros. */
   readonly samplesDropped: number;
-  /** Bytes that this adds to a fragment, roughly. */
-  readonly bytes: number;
 }
 
 /**
@@ -48,7 +46,6 @@ export function assemble(input: AssembleInput): Assembled {
   );
   const pushes: FragmentPush[] = [];
   let entries = 0;
-  let bytes = 0;
   let samplesDropped = 0;
   for (const { labels, samples } of bySeries(input.labels, split.groups)) {
     const kept = keptSamples(values, samples, columns.sampleCount);
@@ -79,10 +76,9 @@ export function assemble(input: AssembleInput): Assembled {
     });
     for (const group of built.groups) {
       entries += group.stacks.length;
-      bytes += 64 + group.stacks.length * (2 + 2 * group.ticks.length);
     }
   }
-  return { pushes, entries, samplesDropped, bytes };
+  return { pushes, entries, samplesDropped };
 }
 
 /** The value columns one by one; full width where some value needs it. */

@@ -12,9 +12,17 @@ export interface ScopeName {
   readonly rawVolume: string;
 }
 
+/** Key of a scope in the shard's maps. */
+export function scopeKey({ dayMs, tenant, service }: ScopeName): string {
+  return CanonicalDictionaries.key(dayMs, tenant, service);
+}
+
 /** The live scope, if it may take this push; ends it if it may not. */
-export function liveScope(state: ShardState, name: ScopeName): WriterScope | undefined {
-  const key = CanonicalDictionaries.key(name.dayMs, name.tenant, name.service);
+export function liveScope(
+  state: ShardState,
+  name: ScopeName,
+  key = scopeKey(name),
+): WriterScope | undefined {
   const scope = state.scopes.get(key);
   if (scope === undefined) return undefined;
   if (

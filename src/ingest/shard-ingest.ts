@@ -212,7 +212,6 @@ export class ShardIngest {
       arrivalMs: item.arrivalMs,
       pushes: draft.pushes,
       marker,
-      bytes: draft.bytes,
     });
     reservation.settle(true);
     this.counters.pushesStored++;

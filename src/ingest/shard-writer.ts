@@ -6,6 +6,7 @@ import { HOUR_MS, floorTo } from '../base/time.ts';
 import { decodeFragment, readSection } from '../storage/fragment/decode.ts';
 import type { FragmentView, SectionEntry, SectionView } from '../storage/fragment/decode.ts';
 import { encodeFragment } from '../storage/fragment/encode.ts';
+import { PushWriter } from '../storage/fragment/push-writer.ts';
 import type { FragmentPush, FragmentSection } from '../storage/fragment/encode.ts';
 import { fragmentKey } from '../storage/keys.ts';
 import { CanonicalDictionaries } from '../storage/shard/canonical.ts';
@@ -16,13 +17,19 @@ import type { ShardState, WriterScope } from '../storage/shard/shard-state.ts';
 export interface WriterItem {
   readonly scope: WriterScope;
   readonly arrivalMs: number;
+  /** Encoded at once: nothing refers to them afterwards. */
   readonly pushes: readonly FragmentPush[];
   /** Key of the identity's marker, in the scope's raw volume. Asked for once, if it is put. */
   readonly marker: string | undefined;
   /** Of the items of one fragment with the same text only the last one's marker is put. */
   readonly markedBy?: string | undefined;
-  /** Bytes that this adds to a fragment, roughly. */
-  readonly bytes: number;
+}
+
+/** Who is told what became of items, once: one or the other. */
+export interface Waiter {
+  /** They are durable and in the head. */
+  stored(): void;
+  failed(error: TephraError): void;
 }
 
 /** Thrown to the pusher when the outcome of its put is not known; carries the later truth. */
@@ -36,18 +43,16 @@ export class WriteDoubtError extends TephraError {
   }
 }
 
-interface Waiter {
-  readonly items: readonly WriterItem[];
-  readonly resolve: () => void;
-  readonly reject: (error: TephraError) => void;
-}
-
 interface Draft {
   readonly rawVolume: string;
   /** One scope for each (tenant, service, day): a section is found by these. */
   readonly scopes: Map<string, WriterScope>;
+  readonly pushes: Map<WriterScope, PushWriter>;
   readonly arrivalMs: number;
   readonly waiters: Waiter[];
+  readonly markers: string[];
+  /** The last item of each name. */
+  readonly marked: Map<string, WriterItem>;
   bytes: number;
   due: boolean;
 }
@@ -126,21 +131,32 @@ export class ShardWriter {
 
   /** The same for several items of one arrival: all of them are in one fragment. */
   addAll(items: readonly WriterItem[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.give(items, { stored: resolve, failed: reject });
+    });
+  }
+
+  /** {@link addAll} without a promise; may fail at once. */
+  give(items: readonly WriterItem[], waiter: Waiter): void {
     if (this.#refusal !== undefined) {
       // The rows that these added are in no fragment.
       this.#giveUp(this.#refusal);
-      return Promise.reject(this.#refusal);
+      waiter.failed(this.#refusal);
+      return;
     }
-    return new Promise((resolve, reject) => {
-      const draft = this.#draftFor(items);
-      for (const item of items) {
-        draft.scopes.set(scopeKey(item.scope), item.scope);
-        draft.bytes += item.bytes;
-      }
-      draft.waiters.push({ items, resolve, reject });
-      if (draft.bytes >= this.#rules.flushBytes) draft.due = true;
-      if (draft.due) this.#pump();
-    });
+    const draft = this.#draftFor(items);
+    try {
+      for (const item of items) collect(draft, item);
+    } catch (thrown) {
+      // Some of them may be in the draft already: it goes, and what builds on its rows.
+      const error = TephraError.from(thrown);
+      this.#giveUp(error);
+      waiter.failed(error);
+      return;
+    }
+    draft.waiters.push(waiter);
+    if (draft.bytes >= this.#rules.flushBytes) draft.due = true;
+    if (draft.due) this.#pump();
   }
 
   /** Resolves when nothing is collecting, being put or in doubt. Rejects with a {@link refusal}. */
@@ -170,8 +186,11 @@ export class ShardWriter {
     const draft: Draft = {
       rawVolume: item.scope.rawVolume,
       scopes: new Map(),
+      pushes: new Map(),
       arrivalMs: item.arrivalMs,
       waiters: [],
+      markers: [],
+      marked: new Map(),
       bytes: 0,
       due: this.#rules.flushLingerMs === 0,
     };
@@ -233,6 +252,7 @@ export class ShardWriter {
     try {
       const sections = sectionsOf(draft, scopes);
       bytes = encodeFragment({ incarnation, seq, shard, arrivalHourMs, skipped, sections });
+      for (const { pushes } of sections) if (SPARE.length < SPARE_MAX) SPARE.push(pushes);
     } catch (thrown) {
       this.#skipped = [...skipped, seq];
       this.#abandon(draft, TephraError.from(thrown));
@@ -247,7 +267,7 @@ export class ShardWriter {
     }
     this.#skipped = [];
     this.#land(bytes, scopes);
-    for (const { resolve } of draft.waiters) resolve();
+    for (const waiter of draft.waiters) waiter.stored();
   }
 
   /** Puts the durable fragment's sections into the head. */
@@ -346,21 +366,34 @@ export class ShardWriter {
   }
 }
 
-function markersOf(draft: Draft): string[] {
-  const markers: string[] = [];
-  const marked = new Map<string, WriterItem>();
-  for (const { items } of draft.waiters) {
-    for (const item of items) {
-      if (item.markedBy !== undefined) marked.set(item.markedBy, item);
-      else if (item.marker !== undefined) markers.push(item.marker);
-    }
+function collect(draft: Draft, item: WriterItem): void {
+  const { scope, markedBy } = item;
+  let pushes = draft.pushes.get(scope);
+  if (pushes === undefined) {
+    draft.scopes.set(scopeKey(scope), scope);
+    pushes = SPARE.pop() ?? new PushWriter();
+    pushes.begin(scope.dayMs);
+    draft.pushes.set(scope, pushes);
   }
-  for (const { marker } of marked.values()) if (marker !== undefined) markers.push(marker);
+  const before = pushes.size;
+  for (const push of item.pushes) pushes.add(push);
+  draft.bytes += pushes.size - before;
+  if (markedBy !== undefined) draft.marked.set(markedBy, item);
+  else if (item.marker !== undefined) draft.markers.push(item.marker);
+}
+
+/** Buffers of fragments that were put, for those that follow. */
+const SPARE: PushWriter[] = [];
+const SPARE_MAX = 4;
+
+function markersOf(draft: Draft): string[] {
+  const markers = [...draft.markers];
+  for (const { marker } of draft.marked.values()) if (marker !== undefined) markers.push(marker);
   return markers;
 }
 
 function fail(waiters: readonly Waiter[], error: TephraError): void {
-  for (const { reject } of waiters) reject(error);
+  for (const waiter of waiters) waiter.failed(error);
 }
 
 /** With these the store refused a put before it wrote a byte. */
@@ -378,17 +411,9 @@ function scopeKey(scope: WriterScope): string {
 }
 
 /** One section per scope, with the rows that its pushes added. */
-function sectionsOf(draft: Draft, scopes: Map<number, WriterScope>): FragmentSection[] {
-  const pushes = new Map<WriterScope, FragmentPush[]>();
-  for (const { items } of draft.waiters) {
-    for (const item of items) {
-      const list = pushes.get(item.scope);
-      if (list === undefined) pushes.set(item.scope, [...item.pushes]);
-      else list.push(...item.pushes);
-    }
-  }
-  const sections: FragmentSection[] = [];
-  for (const [scope, list] of pushes) {
+function sectionsOf(draft: Draft, scopes: Map<number, WriterScope>): FragmentSection<PushWriter>[] {
+  const sections: FragmentSection<PushWriter>[] = [];
+  for (const [scope, pushes] of draft.pushes) {
     scopes.set(scope.epoch, scope);
     const from = scope.written;
     const to = scope.dictionary.lengths;
@@ -401,7 +426,7 @@ function sectionsOf(draft: Draft, scopes: Map<number, WriterScope>): FragmentSec
       from,
       to,
       slice: scope.dictionary.encodeSlice(from, to),
-      pushes: list,
+      pushes,
     });
     scope.written = to;
   }

@@ -13,7 +13,8 @@ import type {
   StreamOpening,
   StreamReport,
 } from '../ingest/stream/messages.ts';
-import { createStreamReaders, StreamIngest } from '../ingest/stream/stream-ingest.ts';
+import { StreamIngest } from '../ingest/stream/stream-ingest.ts';
+import { createStreamReaders } from '../ingest/stream/stream-shard.ts';
 import { streamLimits } from './stream-limits.ts';
 import { evictDictionaries } from '../jobs/eviction.ts';
 import { releaseVolume } from '../jobs/retention.ts';

@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { assert } from '../../base/assert.ts';
 import { hex } from '../../base/bytes.ts';
-import { TephraError } from '../../base/errors.ts';
+import type { TephraError } from '../../base/errors.ts';
 import type { WriterScope } from '../../storage/shard/shard-state.ts';
 import { WriteDoubtError } from '../shard-writer.ts';
-import type { ShardWriter, WriterItem } from '../shard-writer.ts';
+import type { ShardWriter, Waiter, WriterItem } from '../shard-writer.ts';
 import type { StreamOpening, StreamRefused, StreamReport } from './messages.ts';
 import { ScopeRefs } from './scope-refs.ts';
+import type { Settling } from './settling.ts';
 import type { StreamTables } from './tables.ts';
 
 /** Live scopes of which a stream keeps the ids: two days, and those that just ended. */
@@ -146,25 +147,31 @@ export class KnownStream {
     return this.#onTheWay === 0 || this.#setOut === writer.abandoned;
   }
 
-  /** The next batch sets out; the promise resolves when it is settled or has failed. */
-  async settleAfter(
+  /** The next batch sets out; `settling` is told when it is settled or has failed. */
+  setOut(
     sequence: number,
-    writer: ShardWriter,
+    writer: Pick<ShardWriter, 'abandoned' | 'give'>,
     items: readonly WriterItem[],
-  ): Promise<void> {
+    settling: Settling,
+  ): void {
     assert(this.mayFollow(writer), 'nothing before it was given up');
     this.taken = sequence;
     if (this.#onTheWay++ === 0) this.#setOut = writer.abandoned;
-    try {
-      await writer.addAll(items);
-      this.#settle(sequence);
-    } catch (thrown) {
-      if (thrown instanceof WriteDoubtError) this.#waitForTruth(sequence, thrown.settled);
-      this.fail(TephraError.from(thrown));
-    } finally {
-      this.#onTheWay--;
-      this.wake();
-    }
+    settling.begin();
+    writer.give(items, new OnTheWay(this, sequence, settling));
+  }
+
+  /** A batch that had set out is durable. */
+  stored(sequence: number): void {
+    this.#settle(sequence);
+    this.#arrive();
+  }
+
+  /** A batch that had set out was given up, or it is not known what became of it. */
+  lost(sequence: number, error: TephraError): void {
+    if (error instanceof WriteDoubtError) this.#waitForTruth(sequence, error.settled);
+    this.fail(error);
+    this.#arrive();
   }
 
   /** Ends the present call: what is taken and not settled has to come again. */
@@ -210,6 +217,11 @@ export class KnownStream {
     };
   }
 
+  #arrive(): void {
+    this.#onTheWay--;
+    this.wake();
+  }
+
   #settle(sequence: number): void {
     if (sequence > this.settled) this.settled = sequence;
     for (const early of this.#early) if (early <= sequence) this.#early.delete(early);
@@ -235,5 +247,28 @@ export class KnownStream {
     const waiting = this.#quiet;
     this.#quiet = [];
     for (const wake of waiting) wake();
+  }
+}
+
+/** A batch between the writer and its stream: all that is kept of it. */
+class OnTheWay implements Waiter {
+  readonly #stream: KnownStream;
+  readonly #sequence: number;
+  readonly #settling: Settling;
+
+  constructor(stream: KnownStream, sequence: number, settling: Settling) {
+    this.#stream = stream;
+    this.#sequence = sequence;
+    this.#settling = settling;
+  }
+
+  stored(): void {
+    this.#stream.stored(this.#sequence);
+    this.#settling.end();
+  }
+
+  failed(error: TephraError): void {
+    this.#stream.lost(this.#sequence, error);
+    this.#settling.end();
   }
 }

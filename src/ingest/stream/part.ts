@@ -26,8 +26,6 @@ export interface PartScope {
 export interface BuiltPart {
   readonly push: FragmentPush;
   readonly entries: number;
-  /** Bytes that it adds to a fragment, roughly. */
-  readonly bytes: number;
 }
 
 /**
@@ -80,7 +78,6 @@ export class PartBuilder {
     return {
       push: { key, profileId, startMs, durationMs, types, groups },
       entries,
-      bytes: 64 * groups.length + entries * (2 + 2 * columns),
     };
   }
 

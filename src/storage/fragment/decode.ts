@@ -12,15 +12,15 @@ import {
   readDirectoryAt,
 } from '../envelope.ts';
 import { readList } from '../read-list.ts';
+import { FRAGMENT_ENVELOPE } from './encode.ts';
 import {
-  FRAGMENT_ENVELOPE,
   GROUP_HAS_SPAN,
   GROUP_HAS_TRACE,
   KEY_BYTES,
   PROFILE_ID_NONE,
   PROFILE_ID_TEXT,
   PROFILE_ID_UUID,
-} from './encode.ts';
+} from './tags.ts';
 
 /** A fragment as its directory tells it. */
 export interface FragmentView {

@@ -33,14 +33,12 @@
  *   CRC, so that damage costs one section.
  */
 import { assert } from '../../base/assert.ts';
-import { ByteWriter, fromHex } from '../../base/bytes.ts';
+import { ByteWriter } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { DAY_MS, HOUR_MS } from '../../base/time.ts';
-import { encodeEntries } from '../column/encode.ts';
 import type { Entries, TypeColumn } from '../column/entries.ts';
 import type { EncodedEntries } from '../column/pack.ts';
-import { columnCount, writeGrains, writeTickTotals } from '../column/types.ts';
 import {
   lengthsAtLeast,
   NO_LENGTHS,
@@ -48,6 +46,7 @@ import {
   writeLengths,
 } from '../dictionary/lengths.ts';
 import { type Envelope, writeDirectory, writeHeader } from '../envelope.ts';
+import { PushWriter } from './push-writer.ts';
 
 /** Entries of a push that belong to one span and trace. */
 export interface PushGroup {
@@ -75,7 +74,7 @@ export interface FragmentPush {
 }
 
 /** What a fragment holds of one (partition, tenant, service). */
-export interface FragmentSection {
+export interface FragmentSection<Pushes = readonly FragmentPush[]> {
   readonly tenant: string;
   readonly service: string;
   /** The partition: start of the UTC day, Unix ms. */
@@ -90,11 +89,11 @@ export interface FragmentSection {
   /** Encoded rows, opaque here. */
   readonly slice: Uint8Array;
   /** At least one. */
-  readonly pushes: readonly FragmentPush[];
+  readonly pushes: Pushes;
 }
 
 /** One flush. */
-export interface Fragment {
+export interface Fragment<Pushes = readonly FragmentPush[]> {
   readonly incarnation: number;
   readonly seq: number;
   readonly shard: number;
@@ -102,26 +101,17 @@ export interface Fragment {
   readonly arrivalHourMs: number;
   /** Earlier sequences that were never stored. */
   readonly skipped: readonly number[];
-  readonly sections: readonly FragmentSection[];
+  readonly sections: readonly FragmentSection<Pushes>[];
 }
+
+/** Pushes, or what they were encoded to as they came. */
+export type AnyPushes = readonly FragmentPush[] | PushWriter;
 
 /** Frame of a fragment. */
 export const FRAGMENT_ENVELOPE: Envelope = { what: 'fragment', magic: 'TPFR', version: 1 };
 
-/** Bytes of a push key. */
-export const KEY_BYTES = 16;
-/** Tags of the profile id. */
-export const PROFILE_ID_NONE = 0;
-export const PROFILE_ID_UUID = 1;
-export const PROFILE_ID_TEXT = 2;
-/** Flags of a group. */
-export const GROUP_HAS_SPAN = 1;
-export const GROUP_HAS_TRACE = 2;
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
-
 /** The bytes of a fragment. Broken invariants of the types above are asserted. */
-export function encodeFragment(fragment: Fragment): Uint8Array {
+export function encodeFragment(fragment: Fragment<AnyPushes>): Uint8Array {
   assert(fragment.arrivalHourMs % HOUR_MS === 0, 'an arrival hour begins on the hour');
   const writer = BODY;
   writer.reset(SCRATCH_BYTES_MAX);
@@ -138,28 +128,35 @@ export function encodeFragment(fragment: Fragment): Uint8Array {
   directory.varint(fragment.sections.length);
   for (const section of fragment.sections) {
     const at = writer.size;
-    writeSection(writer, section);
+    const pushes = written(section);
+    writer.block(section.slice).raw(pushes.bytes);
     const bytes = writer.view().subarray(at);
     directory.varint(bytes.byteLength).u32(crc32(bytes));
-    writeEntry(directory, section);
+    writeEntry(directory, section, pushes);
   }
   writeDirectory(writer, FRAGMENT_ENVELOPE, directory.view());
   assert(writer.size <= LIMITS.blobBytesMax, `a fragment of ${writer.size} bytes`);
   return writer.finish();
 }
 
-function writeEntry(directory: ByteWriter, section: FragmentSection): void {
-  const { dayMs, seed, from, to, pushes } = section;
+/** The pushes of a section as its bytes have them. */
+function written({ dayMs, pushes }: FragmentSection<AnyPushes>): PushWriter {
+  if (pushes instanceof PushWriter) return pushes;
+  PUSHES.begin(dayMs);
+  for (const push of pushes) PUSHES.add(push);
+  return PUSHES;
+}
+
+function writeEntry(
+  directory: ByteWriter,
+  section: FragmentSection<unknown>,
+  pushes: PushWriter,
+): void {
+  const { dayMs, seed, from, to } = section;
   assert(dayMs % DAY_MS === 0, 'a partition begins with its day');
-  assert(pushes.length > 0, 'a section without pushes');
+  assert(pushes.dayMs === dayMs, 'pushes of another day');
+  assert(pushes.count > 0, 'a section without pushes');
   assert(lengthsAtLeast(from, seed) && lengthsAtLeast(to, from), 'table lengths shrink');
-  let first = DAY_MS;
-  let last = 0;
-  for (const { startMs } of pushes) {
-    first = Math.min(first, startMs - dayMs);
-    last = Math.max(last, startMs - dayMs);
-  }
-  assert(first >= 0 && last < DAY_MS, 'a push starts outside of its partition');
   directory
     .text(section.tenant)
     .text(section.service)
@@ -169,54 +166,10 @@ function writeEntry(directory: ByteWriter, section: FragmentSection): void {
   writeLengths(directory, from, seed);
   writeLengths(directory, to, from);
   directory
-    .varint(first)
-    .varint(last - first)
-    .varint(pushes.length);
-  for (const { key } of pushes) {
-    assert(key.byteLength === KEY_BYTES, 'a push key has 16 bytes');
-    directory.raw(key);
-  }
-}
-
-function writeSection(writer: ByteWriter, section: FragmentSection): void {
-  writer.block(section.slice);
-  for (const push of section.pushes) writePush(writer, push, section.dayMs);
-}
-
-function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void {
-  const { profileId, types, groups } = push;
-  if (profileId === '') {
-    writer.u8(PROFILE_ID_NONE);
-  } else if (UUID.test(profileId)) {
-    writer.u8(PROFILE_ID_UUID).raw(fromHex(profileId.replaceAll('-', '')));
-  } else {
-    writer.u8(PROFILE_ID_TEXT).text(profileId);
-  }
-  writer.varint(push.startMs - dayMs).varint(push.durationMs);
-
-  writer.varint(types.length);
-  for (const type of types) {
-    writer.varint(type.series);
-    writeGrains(writer, [type]);
-  }
-  const columns = columnCount(types);
-  writer.varint(columns);
-  writeTickTotals(writer, types);
-
-  writer.varint(groups.length);
-  for (const group of groups) {
-    const { entries } = group;
-    const present = 'bytes' in entries ? entries.columns : entries.ticks.length;
-    assert(present === columns, 'a group lacks columns of the push');
-    writeIds(writer, group);
-    if ('bytes' in entries) {
-      writer.varint(entries.end - entries.at).part(entries.bytes, entries.at, entries.end);
-      continue;
-    }
-    ENTRIES.reset();
-    encodeEntries(ENTRIES, entries);
-    writer.block(ENTRIES.view());
-  }
+    .varint(pushes.first)
+    .varint(pushes.last - pushes.first)
+    .varint(pushes.count)
+    .raw(pushes.keys);
 }
 
 /**
@@ -225,16 +178,5 @@ function writePush(writer: ByteWriter, push: FragmentPush, dayMs: number): void 
  */
 const BODY = new ByteWriter(64 * 1024);
 const DIRECTORY = new ByteWriter(1024);
-const ENTRIES = new ByteWriter(16 * 1024);
+const PUSHES = new PushWriter();
 const SCRATCH_BYTES_MAX = 2 * LIMITS.flushBytes;
-
-function writeIds(writer: ByteWriter, { spanId, traceId }: PushGroup): void {
-  if (spanId === '' && traceId === '') {
-    writer.u8(0);
-    return;
-  }
-  assert(spanId === '' || /^[0-9a-f]{16}$/.test(spanId), 'a span id has 16 hex digits');
-  assert(traceId === '' || /^[0-9a-f]{32}$/.test(traceId), 'a trace id has 32 hex digits');
-  writer.u8((spanId === '' ? 0 : GROUP_HAS_SPAN) | (traceId === '' ? 0 : GROUP_HAS_TRACE));
-  writer.raw(fromHex(spanId)).raw(fromHex(traceId));
-}

@@ -6,7 +6,7 @@ import {
   PROFILE_ID_NONE,
   PROFILE_ID_TEXT,
   PROFILE_ID_UUID,
-} from './encode.ts';
+} from './tags.ts';
 
 const TWO_32 = 0x1_0000_0000;
 

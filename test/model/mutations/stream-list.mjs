@@ -6,27 +6,27 @@ export const STREAM_MUTATIONS = [
     name: 'stream: a batch is acknowledged before it is durable',
     within,
     file: 'src/ingest/stream/known-stream.ts',
-    find: '      await writer.addAll(items);\n      this.#settle(sequence);',
-    replace: '      this.#settle(sequence);\n      await writer.addAll(items);',
+    find: '    settling.begin();\n    writer.give(',
+    replace: '    settling.begin();\n    this.#settle(sequence);\n    writer.give(',
   },
   {
     name: 'stream: the sequence is not stored with the batch',
     within,
-    file: 'src/ingest/stream/stream-ingest.ts',
+    file: 'src/ingest/stream/stream-item.ts',
     find: 'get marker(): string {\n    return `${this.#markers}${this.#stream.marker(this.#sequence)}`;',
     replace: 'get marker(): undefined {\n    return undefined;',
   },
   {
     name: 'stream: nobody looks which batches were stored before a restart',
     within,
-    file: 'src/ingest/stream/stream-ingest.ts',
+    file: 'src/ingest/stream/stream-calls.ts',
     find: 'return found < 0 ? 0 : firstSequence + found;',
     replace: 'return 0;',
   },
   {
     name: 'stream: a new epoch goes on with the tables of the old one',
     within,
-    file: 'src/ingest/stream/stream-ingest.ts',
+    file: 'src/ingest/stream/batch-intake.ts',
     find: 'if (batch.epoch > stream.epoch) {',
     replace: 'if (batch.epoch > stream.epoch && stream.tables === undefined) {',
   },
@@ -40,7 +40,7 @@ export const STREAM_MUTATIONS = [
   {
     name: 'stream: a batch that came before is stored again',
     within,
-    file: 'src/ingest/stream/stream-ingest.ts',
+    file: 'src/ingest/stream/batch-intake.ts',
     find: 'const isNew = batch.sequence > stream.taken;',
     replace: 'const isNew = true;',
   },
@@ -49,8 +49,8 @@ export const STREAM_MUTATIONS = [
     within,
     edits: [
       {
-        file: 'src/ingest/stream/stream-ingest.ts',
-        find: '      await this.#writer.orRefused(stream.quiet());\n',
+        file: 'src/ingest/stream/stream-calls.ts',
+        find: '      await this.#shard.writer.orRefused(stream.quiet());\n',
         replace: '',
       },
       {
@@ -64,7 +64,7 @@ export const STREAM_MUTATIONS = [
     name: 'stream: the doubt about a put is not waited for',
     within,
     file: 'src/ingest/stream/known-stream.ts',
-    find: 'if (thrown instanceof WriteDoubtError) this.#waitForTruth(sequence, thrown.settled);',
+    find: 'if (error instanceof WriteDoubtError) this.#waitForTruth(sequence, error.settled);',
     replace: '',
   },
   {

@@ -14,8 +14,8 @@ import {
   type Fragment,
   type FragmentPush,
   type FragmentSection,
-  KEY_BYTES,
 } from '../../../src/storage/fragment/encode.ts';
+import { KEY_BYTES } from '../../../src/storage/fragment/tags.ts';
 import { attack, entries } from '../arbitraries.ts';
 import { DAY, FRAGMENT, lengths } from '../fixtures.ts';
 
