@@ -177,13 +177,15 @@ class Stacks {
 }
 
 /**
- * A function without a name is known by its file and line, alike in both kinds of profile: all of them under one
- * name would be one function. The profiler gives `(anonymous:L#16:C#55)`, or nothing.
+ * A function without a name is known by its place: all of them under one name would be one function. The
+ * profiler gives `(anonymous:L#16:C#55)` for time, nothing for memory.
  */
 function nameOf(name: string, file: string, line: number): string {
-  const [isNameless, at = String(line)] =
-    name === '' ? [true] : (/^\(anonymous:L#(\d+)(?::C#\d+)?\)$/.exec(name) ?? []);
+  const [isNameless, at = line, column] =
+    name === '' ? [true] : (/^\(anonymous:L#(\d+)(?::C#(\d+))?\)$/.exec(name) ?? []);
   if (isNameless === undefined) return name;
   const base = file.slice(Math.max(file.lastIndexOf('/'), file.lastIndexOf('\\')) + 1);
-  return base === '' ? '(anonymous)' : `(anonymous ${base}:${at})`;
+  // A minified file has one line.
+  const where = column === undefined ? `${at}` : `${at}:${column}`;
+  return base === '' ? '(anonymous)' : `(anonymous ${base}:${where})`;
 }

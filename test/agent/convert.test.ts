@@ -133,8 +133,8 @@ describe('profiles become parts', () => {
   });
 
   test.each([
-    ['(anonymous:L#16:C#55)', 'file:///srv/shop.mjs', '(anonymous shop.mjs:16)'],
-    ['(anonymous:L#16:C#55)', 'C:\\srv\\shop.mjs', '(anonymous shop.mjs:16)'],
+    ['(anonymous:L#16:C#55)', 'file:///srv/shop.mjs', '(anonymous shop.mjs:16:55)'],
+    ['(anonymous:L#16:C#55)', 'C:\\srv\\shop.mjs', '(anonymous shop.mjs:16:55)'],
     ['', '/srv/shop.mjs', '(anonymous shop.mjs:7)'],
     ['(anonymous:L#16:C#55)', '', '(anonymous)'],
     ['(idle)', '', '(idle)'],

@@ -6,7 +6,7 @@
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { afterAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { NO_SPANS } from '../../src/agent/agent.ts';
 import {
   cleanEnvironment,
@@ -17,6 +17,10 @@ import {
 
 jest.setTimeout(120_000);
 const servers = new Servers();
+let server: ServerProcess;
+beforeAll(async () => {
+  server = await servers.start('data');
+});
 afterAll(() => servers.end());
 
 interface SpanIds {
@@ -33,7 +37,6 @@ interface Result {
 }
 
 async function runProgram(
-  server: ServerProcess,
   service: string,
   spans: string,
   execArgv: readonly string[],
@@ -54,11 +57,7 @@ async function runProgram(
 const FUNCTIONS = ['computeInFirst', 'computeInSecond', 'computeOutside'];
 
 /** Samples of {@link FUNCTIONS}, in that order: all, or those of a span. */
-async function samplesOf(
-  server: ServerProcess,
-  service: string,
-  spanId?: string,
-): Promise<readonly number[]> {
+async function samplesOf(service: string, spanId?: string): Promise<readonly number[]> {
   const question = {
     profileTypeID: 'wall:samples:count:wall:nanoseconds',
     labelSelector: `{service_name="${service}"}`,
@@ -109,18 +108,12 @@ describe('spans of OpenTelemetry', () => {
   test.each(cases)(
     `on Node ${process.versions.node}, $title: found $found`,
     async ({ title, spans, flags, found }) => {
-      const server = await servers.start(title.replaceAll(/\W/g, '-'));
-      const { first, second, isStored, lines, answer } = await runProgram(
-        server,
-        'spans',
-        spans,
-        flags,
-      );
+      const { first, second, isStored, lines, answer } = await runProgram(title, spans, flags);
       expect([isStored, answer]).toEqual([true, 42]);
       expect(lines).toEqual(found ? [] : [NO_SPANS]);
-      const all = await samplesOf(server, 'spans');
+      const all = await samplesOf(title);
       const bySpan = await Promise.all(
-        [first, second].map(({ spanId }) => samplesOf(server, 'spans', spanId)),
+        [first, second].map(({ spanId }) => samplesOf(title, spanId)),
       );
       tell(`samples of ${FUNCTIONS.join(', ')}: ${all.join(', ')}; by span ${bySpan.join(' | ')}`);
       expect(Math.min(...all)).toBeGreaterThan(3);
@@ -128,7 +121,6 @@ describe('spans of OpenTelemetry', () => {
         [found ? all[0] : 0, 0, 0],
         [0, found ? all[1] : 0, 0],
       ]);
-      await server.stop();
     },
   );
 });
