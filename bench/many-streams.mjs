@@ -7,7 +7,7 @@
  * Told are the server's memory before any stream, with all open, and at most in each third, its CPU, and how
  * long the acks of the others took. The thirds begin after a warm-up, in which LevelDB fills the write buffer
  * of the raw volume and hands it on for the first time: until it has filled two (`LIMITS.rawBufferBytes`, 16 MiB
- * each, of 0.45 MB a second at this load), memory grows by what is written. Before that V8 has collected in
+ * each, of 0.5 MB a second at this load), memory grows by what is written. Before that V8 has collected in
  * full a few times, and the head was absorbed, at 512 fragments of a service, each few seconds.
  *
  * Ends with 1 where a well-behaved stream is not acknowledged in full, or where memory is not flat: in the
