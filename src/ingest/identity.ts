@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-
+import { ByteWriter, utf8 } from '../base/bytes.ts';
 import type { PushItem } from './push.ts';
 
 /** Bytes of an identity. */
@@ -11,22 +11,27 @@ export const IDENTITY_BYTES = 16;
  * the same identity; the same id with other bytes is another push.
  */
 export function identityOf(item: PushItem): Uint8Array {
-  const hash = createHash('sha256');
-  const part = (bytes: string | Uint8Array): void => {
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(Buffer.byteLength(bytes), 0);
-    hash.update(length).update(bytes);
-  };
-  part(item.tenant);
-  part(String(item.labels.length));
+  const { payload } = item;
+  HEAD.reset();
+  writePart(item.tenant);
+  writePart(String(item.labels.length));
   for (const [name, value] of item.labels) {
-    part(name);
-    part(value);
+    writePart(name);
+    writePart(value);
   }
-  part(clientId(item));
-  part(`${item.fromMs ?? ''}-${item.untilMs ?? ''}`);
-  part(item.payload);
-  return new Uint8Array(hash.digest().subarray(0, IDENTITY_BYTES));
+  writePart(clientId(item));
+  writePart(`${item.fromMs ?? ''}-${item.untilMs ?? ''}`);
+  HEAD.u32(payload.byteLength);
+  const digest = createHash('sha256').update(HEAD.view()).update(payload).digest();
+  return new Uint8Array(digest.subarray(0, IDENTITY_BYTES));
+}
+
+/** Scratch of the thread: all that is hashed before the payload, at once, since a call costs more than it. */
+const HEAD = new ByteWriter(1_024);
+
+function writePart(text: string): void {
+  const bytes = utf8(text);
+  HEAD.u32(bytes.byteLength).raw(bytes);
 }
 
 /** The client's id; '' for none and for ids of only zeros (a UUID that nobody filled in). */

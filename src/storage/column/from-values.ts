@@ -78,12 +78,40 @@ export function buildGroups(
 interface Rows {
   readonly count: number;
   readonly stacks: Uint32Array;
-  /** Sample indices in the order of the rows, and the row of each. */
+  /** Sample indices in the order of the rows, and the row of each: scratch. */
   readonly samples: Uint32Array;
   readonly rowOf: Uint32Array;
   /** End row of each group. */
   readonly groupEnd: readonly number[];
 }
+
+/**
+ * Columns that last for one call, used again by the next: each push would leave a dozen behind, and the
+ * collector looks at all there is when it has seen enough of them.
+ */
+class Scratch {
+  samples = new Uint32Array(0);
+  rowOf = new Uint32Array(0);
+  order = new Uint32Array(0);
+  keys = new Float64Array(0);
+
+  /** Makes room for `size` samples; what one huge profile needed is let go by the next small one. */
+  fit(size: number): void {
+    const rows = this.keys.length;
+    if (size <= rows && (rows <= SCRATCH_ROWS_KEPT || size * 16 > rows)) return;
+    const wanted = Math.max(size, Math.min(rows * 2, SCRATCH_ROWS_KEPT));
+    this.samples = new Uint32Array(wanted);
+    this.rowOf = new Uint32Array(wanted);
+    this.order = new Uint32Array(wanted);
+    this.keys = new Float64Array(wanted);
+  }
+}
+
+/** Rows of scratch that are kept however few are used. */
+const SCRATCH_ROWS_KEPT = 1 << 16;
+
+/** Of the thread: one profile is built at a time. */
+const scratch = new Scratch();
 
 /** Sort keys are stack * 2^21 + position: whole numbers below 2^53, sorted natively. */
 const POSITION_BITS = 2 ** 21;
@@ -92,8 +120,9 @@ function sortRows(stackOfSample: Uint32Array, groups: readonly Uint32Array[]): R
   let size = 0;
   for (const group of groups) size += group.length;
   const stacks = new Uint32Array(size);
-  const samples = new Uint32Array(size);
-  const rowOf = new Uint32Array(size);
+  scratch.fit(size);
+  const samples = scratch.samples.subarray(0, size);
+  const { rowOf } = scratch;
   const groupEnd: number[] = [];
   let count = 0;
   let at = 0;
@@ -114,10 +143,10 @@ function sortRows(stackOfSample: Uint32Array, groups: readonly Uint32Array[]): R
   return { count, stacks: stacks.subarray(0, count), samples, rowOf, groupEnd };
 }
 
-/** The group's samples by stack; the group itself where it is sorted already. */
+/** The group's samples by stack, in scratch; the group itself where it is sorted already. */
 function sortGroup(stackOfSample: Uint32Array, group: Uint32Array): Uint32Array {
   assert(group.length <= POSITION_BITS, 'too many samples in a group');
-  const keys = new Float64Array(group.length);
+  const keys = scratch.keys.subarray(0, group.length);
   let sorted = true;
   let previous = -1;
   for (let i = 0; i < group.length; i++) {
@@ -129,7 +158,7 @@ function sortGroup(stackOfSample: Uint32Array, group: Uint32Array): Uint32Array 
   }
   if (sorted) return group;
   keys.sort();
-  const order = new Uint32Array(group.length);
+  const order = scratch.order.subarray(0, group.length);
   for (let i = 0; i < order.length; i++) {
     order[i] = group[(keys[i] as number) % POSITION_BITS] as number;
   }
@@ -171,17 +200,27 @@ function sumRows(rows: Rows, values: ValueColumn): Summed {
 
 /** Rows in which some type is not 0; undefined = all. */
 function keptRows(count: number, summed: readonly Summed[]): Uint32Array | undefined {
-  const kept = new Uint32Array(count);
+  let kept: Uint32Array | undefined;
   let size = 0;
   for (let row = 0; row < count; row++) {
-    for (const { sums } of summed) {
-      // Loosely: a column holds numbers or bigints.
-      if (Number(sums[row]) === 0) continue;
-      kept[size++] = row;
-      break;
+    if (hasValue(summed, row)) {
+      if (kept !== undefined) kept[size] = row;
+      size++;
+    } else if (kept === undefined) {
+      kept = new Uint32Array(count);
+      for (let before = 0; before < row; before++) kept[before] = before;
     }
   }
-  return size === count ? undefined : kept.subarray(0, size);
+  return kept?.subarray(0, size);
+}
+
+/** A loop, not a closure a row. */
+function hasValue(summed: readonly Summed[], row: number): boolean {
+  for (const { sums } of summed) {
+    // A column holds numbers or bigints.
+    if (sums instanceof Float64Array ? sums[row] !== 0 : sums[row] !== 0n) return true;
+  }
+  return false;
 }
 
 /** A type before its ticks are chosen. */
@@ -219,7 +258,7 @@ function classify(input: readonly TypeValues[]): Class[] {
   for (const [type, { values }] of input.entries()) {
     const found = gcdOf(values);
     const divisor = found === 0n ? 1n : found;
-    const primitive = divide(values, divisor);
+    const primitive = divided(values, divisor);
     const hash = hashTicks(primitive);
     const candidates = byHash.get(hash) ?? [];
     const same = candidates.find((candidate) => equalTicks(candidate.primitive, primitive));
@@ -245,11 +284,13 @@ function classFactor(members: Class['types'], input: readonly TypeValues[]): big
   return 1n;
 }
 
-function divide(values: Ticks, divisor: bigint): Ticks {
+/** The values divided by what divides them all, in their place. */
+function divided(values: Ticks, divisor: bigint): Ticks {
   if (values instanceof Float64Array) {
     const by = Number(divisor);
     // Exact: the quotient of a multiple is whole and below 2^53.
-    return by === 1 ? values : values.map((value) => value / by);
+    if (by !== 1) for (let i = 0; i < values.length; i++) values[i] = (values[i] as number) / by;
+    return values;
   }
   return narrow(values.map((value) => value / divisor));
 }
@@ -258,8 +299,14 @@ function multiply(ticks: Ticks, factor: bigint): Ticks {
   if (factor === 1n) return ticks;
   if (ticks instanceof Float64Array) {
     const by = Number(factor);
-    const product = ticks.map((tick) => tick * by);
-    if (product.every((tick) => tick <= Number.MAX_SAFE_INTEGER)) return product;
+    const product = new Float64Array(ticks.length);
+    let most = 0;
+    for (let i = 0; i < ticks.length; i++) {
+      const tick = (ticks[i] as number) * by;
+      product[i] = tick;
+      if (tick > most) most = tick;
+    }
+    if (most <= Number.MAX_SAFE_INTEGER) return product;
   }
   const product = new BigUint64Array(ticks.length);
   for (let i = 0; i < ticks.length; i++) {
