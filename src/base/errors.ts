@@ -49,6 +49,7 @@ const refusedForNow = (means: string): ErrorRow => ({
 export const ERRORS = {
   // The bytes.
   malformed_protobuf: invalid('the message is not valid protobuf'),
+  malformed_json: invalid('the message is not valid JSON of its kind'),
   nesting_too_deep: invalid('messages are nested deeper than the limit'),
   too_many_fields: tooBig('the message has more unknown fields than the limit'),
   empty_request: invalid('the request holds nothing to do'),

@@ -172,6 +172,8 @@ export const LIMITS = {
   urlBytesMax: 8 * KIB,
   /** Levels of braces and brackets in a JSON body; no message has ten. */
   jsonDepthMax: 64,
+  /** Fields of a request, values of a JSON one: each may become an object of some hundred bytes. */
+  requestFieldsMax: 262_144,
   /** Bytes of answers that clients have not taken yet; a query waits for room, then is refused. */
   answerBytes: 256 * MIB,
   /** An answer that grows beyond this while it is encoded goes to disk, and not to memory, ... */

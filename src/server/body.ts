@@ -2,10 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import type { Timers } from '../base/clock.ts';
-import { isErrno, isErrorLike, TephraError } from '../base/errors.ts';
+import { isErrno, TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { release } from '../base/release.ts';
 import type { AddressCredits, CreditSource } from './address-credits.ts';
+import { damaged } from '../profile/pprof/inflate.ts';
 import type { Hold } from './credits.ts';
 
 const gunzipAsync = promisify(gunzip);
@@ -196,7 +197,7 @@ async function inflateBody(
     if (isErrno(error, 'ERR_BUFFER_TOO_LARGE')) {
       throw tooLarge(`more than ${limitBytes} bytes when inflated`, limitBytes);
     }
-    throw new TephraError('malformed_gzip', isErrorLike(error) ? error.message : String(error));
+    throw damaged(error);
   }
 }
 

@@ -26,7 +26,7 @@ import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
 import { isStream, type AnyRpc, type Reply, type RpcMethod } from './rpc/method.ts';
 import { callContext, observed, runMethod, runStream, type RunDeps } from './rpc/run.ts';
 import {
-  checkJsonDepth,
+  decodeJson,
   decodeMessage,
   envelopeOf,
   messageOf,
@@ -34,7 +34,7 @@ import {
   type RpcFormat,
 } from './rpc-body.ts';
 import { sendRpcError } from './send-error.ts';
-import { edgeHttpStatus, toConnectError } from './status.ts';
+import { edgeHttpStatus, edgeRefusal, toConnectError } from './status.ts';
 
 /** What Connect needs to serve. */
 export interface ConnectDeps extends RunDeps, BodyRules {
@@ -57,8 +57,11 @@ interface Answering {
   large?: LargeAnswer;
 }
 
-/** What nearly all requests are. Its body over the limit is 413: the client's fault, and for ever. */
+/** What nearly all requests are. */
 const PUSH = 'push.v1.PusherService/Push';
+
+const EMPTY = new Uint8Array(0);
+const EMPTY_JSON = new Uint8Array(Buffer.from('{}'));
 
 type UniversalHandler = ConnectRouter['handlers'][number];
 
@@ -242,8 +245,7 @@ function universalRequest(
 }
 
 /**
- * Reads the body and puts the message, or its refusal, into `values`. What is left to the library is
- * JSON, which it tells right from wrong by itself; of all else it gets the empty message.
+ * Reads the body and puts the message, or its refusal, into `values`. The library gets the empty message.
  */
 async function readRequest(
   request: IncomingMessage,
@@ -254,39 +256,26 @@ async function readRequest(
   deps: ConnectDeps,
 ): Promise<{ body: Uint8Array<ArrayBuffer>; hold: Hold | undefined }> {
   let hold: Hold | undefined;
-  let left: Uint8Array = new Uint8Array(0);
   try {
     const read = await readBody(request, deps);
     const encoding = header.get(format.encodingHeader) ?? '';
     const message = await messageOf(read, format, encoding, deps.bodyBytesMax);
     ({ hold } = message);
     const { bytes } = message;
-    if (format.json) {
-      checkJsonDepth(bytes);
-      left = bytes;
-    } else {
-      values.set(READ, decodeMessage(method.desc.input, bytes));
-    }
+    const decode = format.json ? decodeJson : decodeMessage;
+    values.set(READ, decode(method.desc.input, bytes));
   } catch (thrown) {
-    const error = forMethod(TephraError.from(thrown), method);
+    const error = edgeRefusal(thrown, method.name);
     if (!format.isGrpc) {
       hold?.release();
       throw error;
     }
     // gRPC's clients want their refusals in trailers: the library writes them, asked to run the method.
     values.set(READ, error);
-    if (format.json) left = Buffer.from('{}');
   }
   header.delete(format.encodingHeader);
-  const body = format.enveloped ? envelopeOf(left) : (left as Uint8Array<ArrayBuffer>);
-  return { body, hold };
-}
-
-/** A push too large is the client's fault for ever; a query too large meets a limit of this server. */
-function forMethod(error: TephraError, method: AnyRpc): TephraError {
-  return error.reason === 'body_size_limit' && method.name !== PUSH
-    ? new TephraError('query_limit', error.detail)
-    : error;
+  const left = format.json ? EMPTY_JSON : EMPTY;
+  return { body: format.enveloped ? envelopeOf(left) : left, hold };
 }
 
 function withHints(

@@ -14,6 +14,7 @@ import type { Hold } from './credits.ts';
 import { CompressedMessage } from './grpc-patch.ts';
 import { grpcStatus } from './grpc-status.ts';
 import { LargeMessage } from './large-message.ts';
+import { edgeRefusal } from './status.ts';
 import { boundStream, type StreamBounds } from './stream/bounds.ts';
 import { STREAM_NAME } from './stream/hub.ts';
 
@@ -49,7 +50,7 @@ export function boundCalls(deps: BoundsDeps): ServerInterceptor {
       for (const hold of holds) hold.release();
     };
     const refuse = (thrown: unknown): void => {
-      const error = TephraError.from(thrown);
+      const error = edgeRefusal(thrown, method.path.slice(1));
       release();
       call.sendStatus(grpcStatus(error));
     };

@@ -27,6 +27,7 @@ import { decodeMessage } from './rpc-body.ts';
 import type { StreamBounds } from './stream/bounds.ts';
 import type { HeldMessage, StreamCall } from './stream/session.ts';
 import { grpcMetadata, grpcStatus } from './grpc-status.ts';
+import { edgeRefusal } from './status.ts';
 import { TephraError } from '../base/errors.ts';
 
 /** What gRPC needs to serve. */
@@ -134,7 +135,9 @@ function drained(call: ServerWritableStream<Buffer, Buffer>): Promise<void> {
 function decoderOf(method: AnyRpc, bytes: Buffer, deps: GrpcDeps): () => Message {
   const limit = deps.bodyBytesMax;
   return () => {
-    if (bytes.byteLength > limit) throw tooLarge(`${bytes.byteLength} bytes`, limit);
+    if (bytes.byteLength > limit) {
+      throw edgeRefusal(tooLarge(`${bytes.byteLength} bytes`, limit), method.name);
+    }
     return decodeMessage(method.desc.input, bytes);
   };
 }

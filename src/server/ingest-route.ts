@@ -18,6 +18,7 @@ export interface IngestDeps extends RunDeps, BodyRules {
 
 /** What is wrong with the body itself: 422 here, where requests that were built wrongly are 400. */
 const UNPROCESSABLE: ReadonlySet<Reason> = new Set<Reason>([
+  'empty_request',
   'unsupported_format',
   'malformed_protobuf',
   'malformed_gzip',

@@ -10,7 +10,7 @@ import type { RpcMethod } from './rpc/method.ts';
 import { edgeContext, observed, runMethod, type RunDeps } from './rpc/run.ts';
 import { decodeMessage, messageOf, type RpcFormat } from './rpc-body.ts';
 import { sendRpcError } from './send-error.ts';
-import { connectHttpStatus, edgeHttpStatus } from './status.ts';
+import { connectHttpStatus, edgeHttpStatus, edgeRefusal } from './status.ts';
 
 const CONTENT_TYPE = 'application/proto';
 const FORMAT: RpcFormat = {
@@ -54,7 +54,7 @@ export async function servePlainCall(
   try {
     read = await readMessage(request, method, deps);
   } catch (thrown) {
-    const error = TephraError.from(thrown);
+    const error = edgeRefusal(thrown, method.name);
     await observed(method.name, deps, () => Promise.reject(error)).catch(() => {});
     sendRpcError(request, response, error, edgeHttpStatus(error));
     return;

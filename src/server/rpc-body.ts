@@ -1,8 +1,10 @@
+import { isUtf8 } from 'node:buffer';
 import type { DescMessage, Message } from '@bufbuild/protobuf';
-import { fromBinary } from '@bufbuild/protobuf';
+import { fromBinary, fromJsonString } from '@bufbuild/protobuf';
 import { isErrorLike, TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { inflateHeld, type HeldBody } from './body.ts';
+import { scanMessage } from './message-scan.ts';
 
 /** How a content type lays out a request. */
 export interface RpcFormat {
@@ -96,10 +98,11 @@ export function envelopeOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   return framed;
 }
 
-/** Reads a binary message. Throws `malformed_protobuf`. */
+/** Reads a binary message. Throws `malformed_protobuf`, `invalid_utf8`, `too_many_fields`. */
 export function decodeMessage(input: DescMessage, bytes: Uint8Array): Message {
+  scanMessage(input, bytes);
   try {
-    return fromBinary(input, bytes);
+    return fromBinary(input, bytes, { readUnknownFields: false });
   } catch (error) {
     const text = isErrorLike(error) ? error.message : String(error);
     throw new TephraError('malformed_protobuf', `${input.typeName}: ${text}`);
@@ -107,13 +110,29 @@ export function decodeMessage(input: DescMessage, bytes: Uint8Array): Message {
 }
 
 /**
- * Checks that JSON is not nested beyond what any message needs, before it is parsed. Throws
- * `nesting_too_deep`.
+ * Reads a message in JSON; fields and names that are not known are left out. Throws `malformed_json`, and as
+ * {@link checkJson} does.
  */
-export function checkJsonDepth(bytes: Uint8Array): void {
+export function decodeJson(input: DescMessage, bytes: Uint8Array): Message {
+  checkJson(bytes);
+  try {
+    const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+    return fromJsonString(input, text, { ignoreUnknownFields: true });
+  } catch (error) {
+    throw new TephraError('malformed_json', isErrorLike(error) ? error.message : String(error));
+  }
+}
+
+/**
+ * Checks before JSON is parsed that it is text, not nested beyond what any message needs, and no flood
+ * of small values. Throws `invalid_utf8`, `nesting_too_deep`, `too_many_fields`.
+ */
+function checkJson(bytes: Uint8Array): void {
+  if (!isUtf8(bytes)) throw new TephraError('invalid_utf8', 'the body is JSON that is no UTF-8');
   const quote = 0x22;
   const backslash = 0x5c;
   let depth = 0;
+  let values = 0;
   let inText = false;
   for (let at = 0; at < bytes.byteLength; at++) {
     const byte = bytes[at] as number;
@@ -122,6 +141,10 @@ export function checkJsonDepth(bytes: Uint8Array): void {
       else if (byte === quote) inText = false;
     } else if (byte === quote) {
       inText = true;
+    } else if (byte === 0x2c) {
+      if (++values > LIMITS.requestFieldsMax) {
+        throw new TephraError('too_many_fields', `more than ${LIMITS.requestFieldsMax} values`);
+      }
     } else if (byte === 0x7b || byte === 0x5b) {
       if (++depth > LIMITS.jsonDepthMax) {
         throw new TephraError(

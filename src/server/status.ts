@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import type { Status, TephraError } from '../base/errors.ts';
+import { TephraError, type Status } from '../base/errors.ts';
 
 /**
  * From the reason of an error to what each protocol says. This is the only place that knows.
@@ -44,6 +44,23 @@ export function edgeHttpStatus(error: TephraError): number {
     : connectHttpStatus(error);
 }
 
+/** Methods that store: what is too large for them is so for ever. */
+const PUSHES: ReadonlySet<string> = new Set([
+  'push.v1.PusherService/Push',
+  'tephra.v1.IngestService/Push',
+]);
+
+/**
+ * Why the edge refuses a call of the method `name`. A push too large is the client's fault for ever; a query too
+ * large meets a limit of this server.
+ */
+export function edgeRefusal(thrown: unknown, name: string): TephraError {
+  const error = TephraError.from(thrown);
+  return error.reason === 'body_size_limit' && !PUSHES.has(name)
+    ? new TephraError('query_limit', error.detail)
+    : error;
+}
+
 /** What a client may read: a bug is in the log, not in the answer. */
 export function publicMessage(error: TephraError): string {
   const text =
@@ -52,8 +69,11 @@ export function publicMessage(error: TephraError): string {
   return Buffer.from(text).toString();
 }
 
-/** Headers that go with an error: where waiting helps, for how long. */
-export function errorHeaders({ row }: TephraError): Record<string, string> {
+/** Headers that go with an error: where waiting helps, for how long; which encodings would be read. */
+export function errorHeaders({ reason, row }: TephraError): Record<string, string> {
+  if (reason === 'unsupported_encoding') {
+    return { 'accept-encoding': 'gzip', 'grpc-accept-encoding': 'gzip' };
+  }
   const helps = row.status === 'unavailable' || (row.status === 'resource_exhausted' && row.retry);
   return helps ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import { PprofReader } from '../../src/profile/pprof/read.ts';
 import { type LabelSplit, splitByLabels } from '../../src/profile/sample-labels.ts';
 import { committedProfile } from './pprof/corpus.ts';
-import { WireBuilder } from './pprof/wire-builder.ts';
+import { WireBuilder } from '../support/wire-builder.ts';
 
 /** A profile whose samples have these labels; a number as value makes a numeric label. */
 function split(samples: [string, string | number][][], setsMax?: number): LabelSplit {

@@ -43,10 +43,15 @@ function gunzip(bytes: Uint8Array, left: number, maxBytes: number): Uint8Array {
     return new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
   } catch (thrown) {
     if (isErrno(thrown, 'ERR_BUFFER_TOO_LARGE')) failSize(maxBytes);
-    const why = isErrorLike(thrown) ? thrown.message : String(thrown);
-    const detail = why === 'unexpected end of file' ? 'truncated' : why;
-    throw new TephraError('malformed_gzip', detail, { cause: thrown });
+    throw damaged(thrown);
   }
+}
+
+/** The error `malformed_gzip` for what zlib threw. */
+export function damaged(thrown: unknown): TephraError {
+  const why = isErrorLike(thrown) ? thrown.message : String(thrown);
+  const detail = why === 'unexpected end of file' ? 'truncated' : why;
+  return new TephraError('malformed_gzip', detail, { cause: thrown });
 }
 
 /** Output size by the trailer of the last member: a hint, chosen by the sender, so bounded. */

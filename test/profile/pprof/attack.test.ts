@@ -4,6 +4,7 @@ import { TephraError } from '../../../src/base/errors.ts';
 import { seededRandom } from '../../../src/base/random.ts';
 import { inflatePayload } from '../../../src/profile/pprof/inflate.ts';
 import { PprofReader } from '../../../src/profile/pprof/read.ts';
+import { repeated } from '../../support/small-pprof.ts';
 import { committedProfile } from './corpus.ts';
 import { touchAll } from './plain.ts';
 
@@ -57,11 +58,6 @@ describe('damaged profiles', () => {
 });
 
 describe('bombs', () => {
-  const repeated = (unit: readonly number[], count: number): Uint8Array => {
-    const bytes = new Uint8Array(unit.length * count);
-    for (let i = 0; i < count; i++) bytes.set(unit, i * unit.length);
-    return bytes;
-  };
   const head = [0x0a, 0x00, 0x32, 0x00];
   test.each<[string, Uint8Array, string]>([
     ['2 M empty samples', repeated([0x12, 0x00], 2_000_000), 'samples_limit'],

@@ -4,7 +4,7 @@ import { create, toBinary } from '@bufbuild/protobuf';
 import { ProfileSchema } from '../../../src/gen/google/v1/profile_pb.ts';
 import { PprofReader } from '../../../src/profile/pprof/read.ts';
 import { plainOfBytes, plainOfColumns, withoutSynthetic } from './plain.ts';
-import { WireBuilder } from './wire-builder.ts';
+import { WireBuilder } from '../../support/wire-builder.ts';
 
 const reader = new PprofReader();
 const int64 = fc.oneof(

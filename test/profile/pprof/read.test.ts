@@ -3,52 +3,15 @@ import { TephraError } from '../../../src/base/errors.ts';
 import { PROFILE_LIMITS } from '../../../src/profile/limits.ts';
 import { PprofReader } from '../../../src/profile/pprof/read.ts';
 import { plainOfBytes, plainOfColumns, withoutSynthetic } from './plain.ts';
-import { WireBuilder } from './wire-builder.ts';
+import {
+  smallPprof as profile,
+  STRINGS,
+  type Fill,
+  type Parts,
+} from '../../support/small-pprof.ts';
+import { WireBuilder } from '../../support/wire-builder.ts';
 
 const reader = new PprofReader();
-
-/** A small valid profile, in parts that tests replace; strings: '', cpu, ns, main, work, k, v. */
-const STRINGS = ['', 'cpu', 'ns', 'main', 'work', 'k', 'v'];
-type Fill = (builder: WireBuilder) => void;
-interface Parts {
-  strings?: Fill;
-  types?: Fill;
-  samples?: Fill;
-  mappings?: Fill;
-  locations?: Fill;
-  functions?: Fill;
-  more?: Fill;
-}
-
-function profile(parts: Parts = {}): Uint8Array {
-  const builder = new WireBuilder();
-  const or = (fill: Fill | undefined, standard: Fill): void => (fill ?? standard)(builder);
-  or(parts.types, (b) => b.message(1, (t) => t.int(1, 1).int(2, 2)));
-  or(parts.samples, (b) => b.message(2, (s) => s.packed(1, [2, 1]).packed(2, [10])));
-  or(parts.mappings, (b) => b.message(3, (m) => m.int(1, 1).int(5, 3)));
-  or(parts.locations, (b) =>
-    b
-      .message(4, (l) =>
-        l
-          .int(1, 1)
-          .int(2, 1)
-          .int(3, 0x1000)
-          .message(4, (n) => n.int(1, 1).int(2, 7)),
-      )
-      .message(4, (l) =>
-        l
-          .int(1, 2)
-          .int(3, 0x2000)
-          .message(4, (n) => n.int(1, 2).int(2, 9)),
-      ),
-  );
-  or(parts.functions, (b) =>
-    b.message(5, (f) => f.int(1, 1).int(2, 3)).message(5, (f) => f.int(1, 2).int(2, 4)),
-  );
-  or(parts.strings, (b) => STRINGS.forEach((text) => b.text(6, text)));
-  parts.more?.(builder);
-  return builder.finish();
-}
 
 function refusal(bytes: Uint8Array, by: PprofReader = reader): string {
   try {
