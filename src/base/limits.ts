@@ -262,6 +262,8 @@ export const LIMITS = {
   streamEndMs: 30_000,
   /** Refused batches that one ack lists. */
   streamRefusalsMax: 64,
+  /** Large buffers of bundles that are kept for the next ones: a few of 1 MiB are under way at once. */
+  streamSpareBytes: 4 * MIB,
   /** Bytes of messages that have begun and not ended, all streams together. */
   streamPartialBytes: 64 * MIB,
   /** Bytes of fragments that one query reads for single profiles, spans and traces, per worker. */

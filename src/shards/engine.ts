@@ -3,7 +3,7 @@ import type {
   StreamBundle,
   StreamOpened,
   StreamOpening,
-  StreamReport,
+  StreamTaken,
 } from '../ingest/stream/messages.ts';
 import type { Label } from '../profile/labels.ts';
 import type {
@@ -44,10 +44,10 @@ export interface Engine {
   /** Begins a call of a stream at the owner of its shard; docs/protocol/stream.md. */
   openStream(shard: number, opening: StreamOpening): Promise<StreamOpened>;
   /**
-   * Takes messages of calls in, whose bytes are given away; one report a call, when all that they sent is
+   * Takes messages of calls in, whose bytes are given away and come back; one report a call, when all that they sent is
    * settled (durable and visible, or refused) or has failed.
    */
-  takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]>;
+  takeStream(shard: number, bundle: StreamBundle): Promise<StreamTaken>;
   /** The call has ended. Never rejects. */
   closeStream(shard: number, call: number): Promise<void>;
 

@@ -6,7 +6,7 @@ import type {
   StreamBundle,
   StreamOpened,
   StreamOpening,
-  StreamReport,
+  StreamTaken,
 } from '../ingest/stream/messages.ts';
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import type {
@@ -55,7 +55,7 @@ export interface ShardHostOptions {
  * The code that owns some shards: decodes, commits, absorbs, merges, encodes. It runs in a worker
  * thread or inline. Arguments and results are plain data; every method rejects with a TephraError.
  *
- * What the `merge…` methods and the `finish…` methods return is given away: the host keeps no
+ * What the `merge…` methods, the `finish…` methods and `takeStream` return is given away: the host keeps no
  * reference to it. What the `finish…` methods receive is theirs to change.
  */
 export interface ShardHostApi {
@@ -65,8 +65,11 @@ export interface ShardHostApi {
   push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
   /** Begins a call of a stream. */
   openStream(shard: number, opening: StreamOpening): Promise<StreamOpened>;
-  /** Takes messages of calls in; one report a call, when all that they sent is settled or has failed. */
-  takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]>;
+  /**
+   * Takes messages of calls in; one report a call, when all that they sent is settled or has failed. The
+   * bytes come back.
+   */
+  takeStream(shard: number, bundle: StreamBundle): Promise<StreamTaken>;
   /** The call has ended; no error if it is not open. */
   closeStream(shard: number, call: number): Promise<void>;
   /** The distinct series that match. */
@@ -156,6 +159,7 @@ export interface FramePart {
 
 /** Methods whose results a host gives away. */
 export const GIVEN_RESULTS = [
+  'takeStream',
   'mergeNames',
   'mergeSides',
   'mergeFrames',

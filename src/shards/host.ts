@@ -11,7 +11,7 @@ import type {
   StreamBundle,
   StreamOpened,
   StreamOpening,
-  StreamReport,
+  StreamTaken,
 } from '../ingest/stream/messages.ts';
 import { StreamIngest } from '../ingest/stream/stream-ingest.ts';
 import { createStreamReaders } from '../ingest/stream/stream-shard.ts';
@@ -205,8 +205,9 @@ export class ShardHost implements ShardHostApi {
     return this.#shard(shard).streams.open(opening);
   }
 
-  async takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]> {
-    return this.#shard(shard).streams.take(bundle);
+  async takeStream(shard: number, bundle: StreamBundle): Promise<StreamTaken> {
+    const reports = await this.#shard(shard).streams.take(bundle);
+    return { reports, bytes: bundle.bytes };
   }
 
   async closeStream(shard: number, call: number): Promise<void> {

@@ -282,12 +282,15 @@ interface Column {
   slice(): Column;
 }
 
+/** What is lent and has so many bytes is copied once and the copy given away. */
+const COPIED_BYTES = 16 * 1024;
+
 function packView(view: Column, give: boolean, transfer: Set<ArrayBuffer>): Column {
   const whole = view.byteOffset === 0 && view.byteLength === view.buffer.byteLength;
   if (whole) {
-    // Cloning copies exactly these bytes; giving them away copies nothing.
+    // Cloning copies exactly these bytes, twice; giving them away copies nothing.
     if (give && view.byteLength > 0) transfer.add(view.buffer as ArrayBuffer);
-    return view;
+    if (give || view.byteLength < COPIED_BYTES) return view;
   }
   const copy = Buffer.isBuffer(view) ? new Uint8Array(view) : view.slice();
   if (copy.byteLength > 0) transfer.add(copy.buffer as ArrayBuffer);

@@ -9,7 +9,7 @@ import type {
   StreamBundle,
   StreamOpened,
   StreamOpening,
-  StreamReport,
+  StreamTaken,
 } from '../ingest/stream/messages.ts';
 import { streamLabels } from '../ingest/stream/tables.ts';
 import type { Label } from '../profile/labels.ts';
@@ -149,7 +149,7 @@ export class ShardedEngine implements Engine {
     return this.#owner(shard).api.openStream(shard, opening);
   }
 
-  async takeStream(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]> {
+  async takeStream(shard: number, bundle: StreamBundle): Promise<StreamTaken> {
     this.#refuseWhenStopping();
     const taken = this.#owner(shard).api.takeStream(shard, bundle);
     const place = this.#pushes.add(taken);

@@ -77,7 +77,7 @@ export class FakeEngine implements Engine {
   }
   async takeStream(...args: Parameters<Engine['takeStream']>): ReturnType<Engine['takeStream']> {
     await this.#called('takeStream', ...args);
-    return [];
+    return { reports: [], bytes: args[1].bytes };
   }
   async closeStream(...args: unknown[]): Promise<void> {
     await this.#called('closeStream', ...args);

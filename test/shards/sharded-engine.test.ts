@@ -31,7 +31,8 @@ function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}):
         items.map((_, i) => ({ outcome: 'stored' as const, entries: i })),
       ),
     openStream: (shard) => say(`open stream ${shard}`, {} as never),
-    takeStream: (shard, { calls }) => say(`take ${shard}: ${calls.join()}`, []),
+    takeStream: (shard, { calls, bytes }) =>
+      say(`take ${shard}: ${calls.join()}`, { reports: [], bytes }),
     closeStream: (shard, call) => say(`close stream ${shard}: ${call}`, undefined),
     labelRows: (shards) => say(`labels ${shards.join()}`, { rows: [], losses: NOTES }),
     seriesParts: (shards) => say(`series ${shards.join()}`, { groups: [] }),

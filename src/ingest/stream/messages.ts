@@ -50,10 +50,18 @@ export interface StreamBundle {
   readonly calls: readonly number[];
   /** By message: its end in `bytes`; the first begins at 0. */
   readonly ends: Uint32Array;
-  /** `tephra.v1.StreamRequest` messages as they came. */
+  /** `tephra.v1.StreamRequest` messages as they came; what is behind the last end is left over. */
   readonly bytes: Uint8Array;
   /** Unix ms. */
   readonly arrivalMs: number;
+}
+
+/** What became of a bundle. */
+export interface StreamTaken {
+  /** One for each call. */
+  readonly reports: readonly StreamReport[];
+  /** Those of the bundle: they are given back. */
+  readonly bytes: Uint8Array;
 }
 
 /** A batch of which nothing was stored. */

@@ -8,6 +8,7 @@ import type { PartialBytes } from '../grpc-patch.ts';
 import type { Hold } from '../credits.ts';
 import { ANONYMOUS, observed, type RunDeps } from '../rpc/run.ts';
 import { readOpen, type StreamWindow } from './messages.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 import { StreamSession, type HeldMessage, type SessionHub, type StreamCall } from './session.ts';
 
 /** Path of the method without the slash in front, and its metric label. */
@@ -54,6 +55,7 @@ export class StreamHub implements SessionHub {
   /** By shard. An array, as they come and go with each tick: see base/slots.ts. */
   readonly #bundles: (Bundle | undefined)[] = [];
   readonly #watched = new Set<Watched>();
+  readonly #spare = new SpareBuffers(LIMITS.streamSpareBytes);
   #lastId = 0;
   #draining = false;
   #sweeping = false;
@@ -149,7 +151,7 @@ export class StreamHub implements SessionHub {
     const { sessions, messages, bytes: size } = bundle;
     const { engine, clock } = this.#deps;
     // Made alone: it is given away to the owner's thread.
-    const bytes = new Uint8Array(size);
+    const bytes = this.#spare.take(size);
     const ends = new Uint32Array(messages.length);
     let at = 0;
     const calls: number[] = [];
@@ -169,7 +171,9 @@ export class StreamHub implements SessionHub {
     messages.length = 0;
     try {
       const arrivalMs = clock.nowMs();
-      const reports = await engine.takeStream(shard, { calls, ends, bytes, arrivalMs });
+      const taken = await engine.takeStream(shard, { calls, ends, bytes, arrivalMs });
+      const { reports } = taken;
+      this.#spare.give(taken.bytes);
       const byCall = new Map(reports.map((report) => [report.call, report]));
       for (const [session, count] of counts) {
         const report = byCall.get(session.id);

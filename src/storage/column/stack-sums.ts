@@ -15,6 +15,8 @@ export class StackSums {
   #bits: Uint32Array = new Uint32Array(0);
   #words: Uint32Array = new Uint32Array(0);
   #size = 0;
+  /** So few words that all are looked at: the second level is not kept. */
+  #isFlat = true;
   /** Entries added since the last {@link take}: there are no more stacks. */
   #added = 0;
   /** What the last {@link take} found: ascending ids. */
@@ -46,13 +48,22 @@ export class StackSums {
     const bits = this.#bits;
     const words = this.#words;
     const first = this.#sums[0] as Float64Array;
-    for (let i = from; i < to; i++) {
-      const id = ids[i] as number;
-      const word = id >>> 5;
-      const seen = bits[word] as number;
-      if (seen === 0) words[word >>> 5] = (words[word >>> 5] as number) | (1 << (word & 31));
-      bits[word] = seen | (1 << (id & 31));
-      first[id] = (first[id] as number) + (values[i] as number);
+    if (this.#isFlat) {
+      for (let i = from; i < to; i++) {
+        const id = ids[i] as number;
+        const word = id >>> 5;
+        bits[word] = (bits[word] as number) | (1 << (id & 31));
+        first[id] = (first[id] as number) + (values[i] as number);
+      }
+    } else {
+      for (let i = from; i < to; i++) {
+        const id = ids[i] as number;
+        const word = id >>> 5;
+        const seen = bits[word] as number;
+        if (seen === 0) words[word >>> 5] = (words[word >>> 5] as number) | (1 << (word & 31));
+        bits[word] = seen | (1 << (id & 31));
+        first[id] = (first[id] as number) + (values[i] as number);
+      }
     }
     for (let column = 1; column < columns; column++) {
       const sums = this.#sums[column] as Float64Array;
@@ -114,8 +125,21 @@ export class StackSums {
     if (this.stacks.length < countMax) this.stacks = new Uint32Array(2 * countMax);
     const sorted = this.stacks;
     const bits = this.#bits;
-    const words = this.#words;
     let count = 0;
+    if (this.#isFlat) {
+      for (let word = 0; word < bits.length; word++) {
+        let rest = bits[word] as number;
+        if (rest === 0) continue;
+        bits[word] = 0;
+        const base = word << 5;
+        while (rest !== 0) {
+          sorted[count++] = base | (31 - Math.clz32(rest & -rest));
+          rest &= rest - 1;
+        }
+      }
+      return count;
+    }
+    const words = this.#words;
     for (let top = 0; top < words.length; top++) {
       let tops = words[top] as number;
       if (tops === 0) continue;
@@ -136,6 +160,15 @@ export class StackSums {
     return count;
   }
 
+  /** The second level for what the first one has: from now on it is kept. */
+  #nameWords(): void {
+    this.#isFlat = false;
+    for (let word = 0; word < this.#bits.length; word++) {
+      if (this.#bits[word] === 0) continue;
+      this.#words[word >>> 5] = (this.#words[word >>> 5] as number) | (1 << (word & 31));
+    }
+  }
+
   #reserve(idEnd: number, columns: number): void {
     if (idEnd > this.#size) {
       this.#size = Math.max(1_024, Math.ceil(idEnd * 1.25));
@@ -146,10 +179,14 @@ export class StackSums {
       const words = (this.#size >>> 5) + 1;
       this.#bits = grown(this.#bits, words);
       this.#words = grown(this.#words, (words >>> 5) + 1);
+      if (this.#isFlat && words > FLAT_WORDS) this.#nameWords();
     }
     while (this.#sums.length < columns) this.#sums.push(new Float64Array(this.#size));
   }
 }
+
+/** A word without bits costs half a nanosecond: 8,192 stacks in 128 ns. */
+const FLAT_WORDS = 256;
 
 function grown(array: Uint32Array, length: number): Uint32Array {
   const larger = new Uint32Array(length);

@@ -126,7 +126,7 @@ class StreamHistory {
   }
 
   take(shard: number, bundle: StreamBundle): Promise<readonly StreamReport[]> {
-    const taking = this.engine.takeStream(shard, bundle);
+    const taking = this.engine.takeStream(shard, bundle).then(({ reports }) => reports);
     this.#taking.push(taking);
     return taking;
   }
