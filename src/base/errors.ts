@@ -179,6 +179,7 @@ export const ERRORS = {
   worker_died: refusedForNow('the worker thread ended and is started again'),
   read_restarted: refusedForNow('what was read kept changing; ask again'),
   storage_full: refusedForNow('the disk is full'),
+  scratch_failed: refusedForNow('the disk failed under the file of a large answer'),
   volume_quarantined: refusedForNow('a volume is set aside because it is damaged'),
   deadline: {
     status: 'deadline_exceeded',

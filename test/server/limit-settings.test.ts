@@ -38,7 +38,7 @@ beforeAll(async () => {
       maxStreams: '5',
       maxStreamsPerAddress: '3',
       maxStreamsPerConnection: '2',
-      headersTimeout: '300ms',
+      headersTimeout: '3s',
       requestTimeout: '5s',
       queryTimeout: '12345ms',
       idleTimeout: '1s',

@@ -34,11 +34,11 @@ export interface ScratchOptions {
  * Its files end with it, but for those that were taken.
  */
 export interface ScratchWriter {
-  /** Makes a file; resolves to its number. Rejects `storage_full`, `overloaded`. */
+  /** Makes a file; resolves to its number. Rejects `storage_full`, `overloaded`, `scratch_failed`. */
   create(): Promise<number>;
   /**
    * Appends the first `length` bytes of `buffer`, which is given away and comes back as the result. Rejects
-   * `storage_full`, `overloaded` where other files leave no room, `query_limit` for a file too large.
+   * `storage_full`, `overloaded` where other files leave no room, `query_limit` for a file too large, `scratch_failed`.
    */
   append(file: number, buffer: Uint8Array, length: number): Promise<Uint8Array>;
   /** Gives a file up; no error if it is not there. */
@@ -48,7 +48,10 @@ export interface ScratchWriter {
 /** A file that was written and is to be read. */
 export interface TakenFile {
   readonly byteLength: number;
-  /** Fills `into` with what is at `offset`; resolves to how many bytes there were. Rejects `canceled` once closed. */
+  /**
+   * Fills `into` with what is at `offset`; resolves to how many bytes there were. Rejects `canceled` once
+   * closed, `scratch_failed`.
+   */
   read(offset: number, into: Uint8Array): Promise<number>;
   /** Gives its room back. Idempotent. */
   close(): void;
@@ -134,7 +137,7 @@ export class Scratch {
         try {
           return await handle.readAt(offset, into);
         } catch (error) {
-          throw new TephraError('internal', `reading an answer: ${levelText(error)}`, {
+          throw new TephraError('scratch_failed', `reading an answer: ${levelText(error)}`, {
             cause: error,
           });
         }
@@ -221,6 +224,6 @@ function writeFailure(error: unknown): TephraError {
   if (isDiskFull(error) || isErrno(error, 'EDQUOT')) {
     return new TephraError('storage_full', what, { cause: error });
   }
-  const reason = isOutOfFiles(error) ? 'overloaded' : 'internal';
+  const reason = isOutOfFiles(error) ? 'overloaded' : 'scratch_failed';
   return new TephraError(reason, what, { cause: error });
 }

@@ -134,7 +134,7 @@ describe('a scratch', () => {
     ['ENOSPC', 'storage_full'],
     ['EDQUOT', 'storage_full'],
     ['EMFILE', 'overloaded'],
-    ['EIO', 'internal'],
+    ['EIO', 'scratch_failed'],
   ])('tells a write that fails with %s as %s, and goes on', async (code, reason) => {
     const scratch = await scratchIn({ fs: failing(code, 2) });
     const writer = scratch.writer();
