@@ -152,11 +152,17 @@ export class PartBuilder {
         const { stacks: idEnd } = dictionary.lengths;
         const sums = this.#sums;
         sums.add(this.#ids, from, to, idEnd, values, rows, columns);
-        count = sums.take(columns, 'dropped');
-        if (count === 0) continue;
-        group = this.#fitsPacked
-          ? this.#packer.pack(sums.stacks, 0, count, sums.ticks, 0, sums.stride, columns)
-          : sums.entries(count, columns);
+        if (this.#fitsPacked && columns === 1 && sums.canDrain) {
+          group = this.#packer.packSums(sums);
+          ({ count } = sums.drained);
+          if (count === 0) continue;
+        } else {
+          count = sums.take(columns, 'dropped');
+          if (count === 0) continue;
+          group = this.#fitsPacked
+            ? this.#packer.pack(sums.stacks, 0, count, sums.ticks, 0, sums.stride, columns)
+            : sums.entries(count, columns);
+        }
       }
       entries += count;
       groups.push({ spanId, traceId, entries: group });

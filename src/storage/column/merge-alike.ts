@@ -62,6 +62,18 @@ export class AlikeMerge {
     }
     // An id takes a byte at least: bounds the scratch.
     if (!(count <= idBytes) || this.#at + size !== end) return false;
+    if (columns === 1 && toStack === undefined) {
+      const total = this.#sums.addEncoded(
+        bytes,
+        count,
+        this.#at,
+        this.#at + idBytes,
+        end,
+        STACKS_MAX,
+      );
+      this.#totals[0] = (this.#totals[0] as number) + total;
+      return total >= 0;
+    }
     this.#reserve(count, columns);
     const idEnd = this.#readIds(bytes, count, this.#at + idBytes, toStack);
     if (idEnd < 0) return false;

@@ -1,6 +1,7 @@
 /** Encodes entries without an object or an array for each: for callers with many small ones. */
 import { assert } from '../../base/assert.ts';
 import { SPARSE_TAG } from './encode.ts';
+import type { StackSums } from './stack-sums.ts';
 import { putVarint } from './varint.ts';
 
 /** Entries as encode.ts draws them: `bytes[at, end)`. */
@@ -89,6 +90,32 @@ export class EntriesPacker {
     assert(to === body, 'the lengths fill the room in front of the body');
     this.#at = end;
     return { bytes: out, at: start, end, columns };
+  }
+
+  /**
+   * The same for what was added to sums that can be drained: of one column, none 2^32 or more; zeros are
+   * dropped. How many entries there are is in `sums.drained`.
+   */
+  packSums(sums: StackSums): EncodedEntries {
+    const head = 2 + VARINT_BYTES * 4;
+    this.#reserve(head + 2 * VARINT_BYTES * sums.countMax);
+    const out = this.#bytes;
+    const body = this.#at + head;
+    const end = sums.drain(out, body);
+    const { count, idsEnd } = sums.drained;
+    const idBytes = idsEnd - body;
+    const columnBytes = end - idsEnd;
+    const start = body - 3 - varintBytes(count) - varintBytes(idBytes) - varintBytes(columnBytes);
+    out[start] = SPARSE_TAG;
+    let to = putVarint(out, start + 1, count);
+    // One column, which is not wide.
+    out[to++] = 1;
+    out[to++] = 0;
+    to = putVarint(out, to, idBytes);
+    to = putVarint(out, to, columnBytes);
+    assert(to === body, 'the lengths fill the room in front of the body');
+    this.#at = end;
+    return { bytes: out, at: start, end, columns: 1 };
   }
 
   #reserve(bytes: number): void {

@@ -23,19 +23,19 @@ function alike(list: readonly Given[], columns: number): ReturnType<AlikeMerge['
   return MERGE.finish();
 }
 
-const given = (tick: fc.Arbitrary<bigint>): fc.Arbitrary<Given> =>
+const given = (columns: number, tick: fc.Arbitrary<bigint>): fc.Arbitrary<Given> =>
   fc.record({
-    entries: fc.oneof(entries(96, 2, tick), entries(60_000, 2, tick)),
+    entries: fc.oneof(entries(96, columns, tick), entries(60_000, columns, tick)),
     toStack: fc.constantFrom(undefined, (stack: number) => (stack * 5) % 97),
   });
 
-test('what it adds up is what a merge of any entries gives, byte for byte', () => {
+test.each([1, 2])('%i columns add up to what a merge of any entries gives', (columns) => {
   const tick = fc.oneof(fc.bigInt(0n, 300n), fc.bigInt(0n, (1n << 32n) - 1n));
   fc.assert(
-    fc.property(fc.array(given(tick), { minLength: 2, maxLength: 6 }), (list) => {
+    fc.property(fc.array(given(columns, tick), { minLength: 2, maxLength: 6 }), (list) => {
       const inputs = list.map(({ entries: one, toStack }) => {
         const bytes = encoded(one);
-        const types = [0, 1].map((column) => {
+        const types = Array.from({ length: columns }, (_, column) => {
           let total = 0n;
           for (const row of plain(one).values()) total += row[column] as bigint;
           return { grain: 1n, total, column };
@@ -44,8 +44,8 @@ test('what it adds up is what a merge of any entries gives, byte for byte', () =
       });
       const merged = mergeEntries(inputs);
       // Columns that are equal in every input become one there.
-      fc.pre(merged.types[0]?.column !== merged.types[1]?.column);
-      const found = alike(list, 2);
+      fc.pre(merged.types.every(({ column }, t) => column === t));
+      const found = alike(list, columns);
       expect(found).not.toBe(false);
       if (found === false) return;
       expect(found.totals.map(BigInt)).toEqual(merged.types.map(({ total }) => total));

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { ByteWriter } from '../../../src/base/bytes.ts';
 import { encodeEntries } from '../../../src/storage/column/encode.ts';
 import { EntriesPacker } from '../../../src/storage/column/pack.ts';
+import { StackSums } from '../../../src/storage/column/stack-sums.ts';
 
 const UINT32 = 0xffff_ffff;
 
@@ -48,6 +49,35 @@ describe('packed entries', () => {
           expect(packed.bytes.subarray(packed.at, packed.end)).toEqual(writer.finish());
         },
       ),
+    );
+  });
+
+  test('of sums are those of the entries that were summed, without zeros', () => {
+    const packer = new EntriesPacker();
+    const sums = new StackSums();
+    const tick = fc.oneof(fc.nat(3), fc.nat(20_000), fc.constant(2 ** 31 - 1));
+    const rows = fc.array(fc.tuple(fc.oneof(fc.nat(50), fc.nat(20_000)), tick), { maxLength: 80 });
+    fc.assert(
+      fc.property(rows, (list) => {
+        const ids = Uint32Array.from(list, ([id]) => id);
+        const ticks = Float64Array.from(list, ([, one]) => one);
+        const expected = new Map<number, number>();
+        for (const [id, one] of list) expected.set(id, (expected.get(id) ?? 0) + one);
+        fc.pre([...expected.values()].every((sum) => sum <= UINT32));
+        sums.add(ids, 0, ids.length, 20_001, ticks, ids.length, 1);
+        expect(sums.canDrain).toBe(true);
+        const packed = packer.packSums(sums);
+        const kept = [...expected].filter(([, sum]) => sum > 0).toSorted(([a], [b]) => a - b);
+        const writer = new ByteWriter();
+        encodeEntries(writer, {
+          stacks: Uint32Array.from(kept, ([id]) => id),
+          ticks: [Float64Array.from(kept, ([, sum]) => sum)],
+        });
+        expect(packed.bytes.subarray(packed.at, packed.end)).toEqual(writer.finish());
+        expect(sums.drained.count).toBe(kept.length);
+        expect(sums.take(1, 'kept')).toBe(0);
+      }),
+      { numRuns: 200 },
     );
   });
 
