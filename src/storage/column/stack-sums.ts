@@ -262,7 +262,10 @@ export class StackSums {
       }
       return count;
     }
-    if (this.#lacksWords) this.#nameWords();
+    if (this.#lacksWords) {
+      this.#nameWords();
+      this.#lacksWords = false;
+    }
     const words = this.#words;
     for (let top = 0; top < words.length; top++) {
       let tops = words[top] as number;
@@ -287,7 +290,6 @@ export class StackSums {
   /** The second level for what the first one has. */
   #nameWords(): void {
     this.#isFlat = false;
-    this.#lacksWords = false;
     for (let word = 0; word < this.#bits.length; word++) {
       if (this.#bits[word] === 0) continue;
       this.#words[word >>> 5] = (this.#words[word >>> 5] as number) | (1 << (word & 31));
