@@ -20,6 +20,7 @@ import { hasTinyAnswer, type AnswerBudget } from './answer-budget.ts';
 import { answerBytes, holdAnswer, wholeAnswer, type HeldAnswer } from './answer.ts';
 import { discardBody, readBody, type BodyRules } from './body.ts';
 import type { Hold } from './credits.ts';
+import { dropEndlessDeadline } from './deadline.ts';
 import { largeAnswer, withLarge, type LargeAnswer } from './large-answer.ts';
 import { isPlainCall, servePlainCall } from './plain-call.ts';
 import { replyCarrier, replyMessage, replyNotes } from './rpc/encoded.ts';
@@ -206,6 +207,7 @@ async function invoke(
   values.set(ANSWER, answering);
   const universal = universalRequest(request, response, values);
   const header = new Headers(universal.header);
+  dropEndlessDeadline(header);
   const format = rpcFormat(header.get('content-type'));
   let body = new Uint8Array(0);
   let hold: Hold | undefined;

@@ -48,6 +48,7 @@ export function sendRpcError(
     'content-type': contentType,
     'grpc-status': String(statusNumber(error)),
     'grpc-message': encodeURIComponent(publicMessage(error)),
+    ...errorHeaders(error),
   });
   response.end();
 }

@@ -27,7 +27,7 @@ import { Readiness } from './rpc/health.ts';
 import { isStream } from './rpc/method.ts';
 import { rpcMethods } from './rpc/methods.ts';
 import { headerExcess, urlExcess, type RequestBounds } from './request-bounds.ts';
-import { sendError } from './send-error.ts';
+import { sendError, sendRpcError } from './send-error.ts';
 import { STREAM_NAME, StreamHub } from './stream/hub.ts';
 import type { StreamCall } from './stream/session.ts';
 
@@ -229,7 +229,7 @@ function httpHandler(
     response.on('error', () => {});
     const excess = headerExcess(request.rawHeaders, headerBytesMax) ?? urlExcess(request.url);
     if (excess !== undefined) {
-      sendError(request, response, excess, excess.row.http);
+      sendRpcError(request, response, excess, excess.row.http);
       return;
     }
     if (applyCors(request, response, options.corsOrigins ?? [])) return;

@@ -66,6 +66,7 @@ test.each(
     const INT64_MAX = 2n ** 63n - 1n;
     const expected = row.stored * times > INT64_MAX ? INT64_MAX : row.stored * times;
     expect(await bench.total(entry, 'bad', row.type)).toBe(expected);
+    expect(await bench.isSaturated(entry)).toBe(expected === INT64_MAX);
     if (row.names !== undefined) {
       expect(await bench.names(entry, row.type)).toEqual(expect.arrayContaining([...row.names]));
     }

@@ -106,14 +106,30 @@ export class PushBench {
     return (labelsSet as unknown[]).length;
   }
 
-  async #ask(method: string, fields: object): Promise<Record<string, unknown>> {
+  /** Whether the record of an answer over all of an entry says that its sum was cut at int64. */
+  async isSaturated(entry: string): Promise<boolean> {
+    const [startMs, endMs] = this.#range();
+    const selector = `{entry="${entry}"}`;
+    const answer = await this.#call('tephra.v1.QueryService/Merge', {
+      selection: { profileType: SMALL_TYPE, selector, startMs, endMs },
+    });
+    return (answer['exactness'] as { saturated?: boolean }).saturated === true;
+  }
+
+  #range(): [number, number] {
     const now = Date.now();
-    const body = Buffer.from(
-      JSON.stringify({ start: now - 3_600_000, end: now + 600_000, ...fields }),
-    );
-    const name = `querier.v1.QuerierService/${method}`;
+    return [now - 3_600_000, now + 600_000];
+  }
+
+  #ask(method: string, fields: object): Promise<Record<string, unknown>> {
+    const [start, end] = this.#range();
+    return this.#call(`querier.v1.QuerierService/${method}`, { start, end, ...fields });
+  }
+
+  async #call(name: string, request: object): Promise<Record<string, unknown>> {
+    const body = Buffer.from(JSON.stringify(request));
     const answer = await this.client.call(BY_CONNECT, name, body);
-    if (answer.code !== 0) throw new Error(`${method}: ${answer.message}`);
+    if (answer.code !== 0) throw new Error(`${name}: ${answer.message}`);
     return JSON.parse(answer.body.toString()) as Record<string, unknown>;
   }
 
