@@ -2,7 +2,12 @@ import { createClient, type CallOptions as RpcOptions, type Client } from '@conn
 import { systemClock, systemTimers, type Clock } from '../base/clock.ts';
 import { systemRandom } from '../base/random.ts';
 import { IngestService } from '../gen/tephra/v1/ingest_pb.ts';
-import { MergeFormat, QueryService, type MergeResponse } from '../gen/tephra/v1/query_pb.ts';
+import {
+  MergeFormat,
+  QueryService,
+  type MergeResponse,
+  type MergeStreamResponse,
+} from '../gen/tephra/v1/query_pb.ts';
 import {
   diffAnswer,
   flameGraphAnswer,
@@ -25,6 +30,7 @@ import { Caller, rpcOptions, type CallOptions } from './caller.ts';
 import { badAnswer, refuseArgument, toClientError } from './error.ts';
 import { answerOf } from './exactness.ts';
 import { checkStored, ingestPath, type FileProfile } from './ingest.ts';
+import { LeavableMessages } from './leavable.ts';
 import { countsOnce, profileMessage, resultOf, type PushProfile, type PushResult } from './push.ts';
 import { QuerierClient } from './querier.ts';
 import {
@@ -50,6 +56,8 @@ export class TephraClient {
   readonly #caller: Caller;
   readonly #ingest: Client<typeof IngestService>;
   readonly #query: Client<typeof QueryService>;
+  /** Merges in chunks that are not read to their end. */
+  readonly #reading = new Set<LeavableMessages<MergeStreamResponse>>();
 
   constructor(transports: Transports, clock: Clock = systemClock) {
     this.#transports = transports;
@@ -109,26 +117,44 @@ export class TephraClient {
     return pprofAnswer(await this.#merge(selection, MergeFormat.PPROF, options));
   }
 
-  /** A merge in chunks of nodes, for trees that are large as one message. */
+  /**
+   * A merge in chunks of nodes, for trees that are large as one message. The call is open until the chunks
+   * are read or left (by `break`), the client is closed, or the deadline has passed.
+   */
   async nodes(selection: Selection, options: NodeOptions = {}): Promise<NodesAnswer> {
     return this.#ask(options, async (rpc) => {
       const request = {
         selection: selectionMessage(selection, this.#clock.nowMs()),
         maxNodes: BigInt(options.maxNodes ?? 0),
       };
-      const stream = this.#query.mergeStream(request, rpc)[Symbol.asyncIterator]();
-      const first = await stream.next();
-      if (first.done === true) throw badAnswer('no record');
+      const messages = new LeavableMessages(
+        (signal) => this.#query.mergeStream(request, { ...rpc, signal }),
+        rpc.signal,
+      );
+      const reading = this.#reading;
+      reading.add(messages);
+      const leave = async (): Promise<void> => {
+        reading.delete(messages);
+        await messages.leave();
+      };
+      const first = await messages.next().catch(async (error: unknown) => {
+        await leave();
+        throw error;
+      });
+      if (first.done === true) {
+        await leave();
+        throw badAnswer('no record');
+      }
       const chunks = (async function* (): AsyncGenerator<NodeChunk> {
         try {
-          for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
+          for (let next = await messages.next(); next.done !== true; next = await messages.next()) {
             const { firstNode, names, parent, name, self, total } = next.value;
             yield { firstNode, names, parent, name, self, total };
           }
         } catch (error) {
           throw toClientError(error);
         } finally {
-          await stream.return?.();
+          await leave();
         }
       })();
       return { nodeCount: first.value.nodeCount, chunks, ...answerOf(first.value) };
@@ -226,6 +252,8 @@ export class TephraClient {
 
   /** Ends all connections but those of streams. Open calls fail. */
   close(): void {
+    for (const messages of this.#reading) void messages.leave();
+    this.#reading.clear();
     this.#transports.close();
   }
 
