@@ -1,6 +1,6 @@
 /**
  * Histories of streams. TEPHRA_SEED is the first seed, TEPHRA_HISTORIES says how many run over the memory
- * store; a tenth of it runs over LevelDB.
+ * store; a twentieth of it runs over LevelDB.
  */
 import { describe, expect, test } from '@jest/globals';
 import { systemRandom } from '../../../src/base/random.ts';
