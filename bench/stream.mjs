@@ -43,6 +43,7 @@ const before = {
   threads: server.threads(),
   sent: sum('settled'),
   bytes: sum('bytes'),
+  written: server.written(),
 };
 const startedMs = performance.now();
 await run(SECONDS * 1_000);
@@ -54,6 +55,8 @@ const batches = sum('settled') - before.sent;
 const entries = batches * ENTRIES;
 console.log(single('batches acknowledged', batches, '', 0));
 console.log(single('bytes an entry on the wire', (sum('bytes') - before.bytes) / entries, 'B'));
+const written = server.written() - before.written;
+console.log(single('bytes written to the disk a batch', written / batches, 'B', 0));
 console.log(single('CPU of the server a batch', (1_000 * cpuMs) / batches, 'us', 1));
 const mainMs = threads.find(([id]) => id === 'main')[1];
 const otherMs = threads.filter(([id]) => id !== 'main').map(([, ms]) => ms);

@@ -59,6 +59,7 @@ export async function serve(flags) {
     cpuMs: () => cpuOf(child.pid),
     threads: () => threadsOf(child.pid),
     memory: () => memoryOf([child.pid]),
+    written: () => writtenBy(child.pid),
     disk: () => foldersOf(data).map((name) => [name, bytesUnder(join(data, name))]),
     /** Ends it and starts it again over the same data with further flags. */
     async restart(more) {
@@ -143,6 +144,11 @@ function cpuOf(pid) {
   // The name may hold spaces and brackets; what follows its last bracket does not.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 1_000) / TICKS;
+}
+
+/** Bytes that a process had written to disks. */
+function writtenBy(pid) {
+  return Number(/^write_bytes: (\d+)$/m.exec(readOr(`/proc/${pid}/io`, ''))?.[1] ?? Number.NaN);
 }
 
 /** Resident bytes now and at their peak. */
