@@ -7,7 +7,7 @@
  *    one buffer that grows with what has come.
  * 2. It inflates messages itself and answers a damaged one with INTERNAL, which clients send again.
  *    Here the handler inflates.
- * 3. It copies each answer and writes it whole (large-message.ts).
+ * 3. It copies each answer and writes it whole, and compresses none (large-message.ts, grpc-answers.ts).
  */
 import { createRequire } from 'node:module';
 import { TephraError } from '../base/errors.ts';

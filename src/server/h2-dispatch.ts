@@ -10,6 +10,7 @@ import type { Timers } from '../base/clock.ts';
 import type { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { areTooTiny } from './body.ts';
+import { noteAcceptedEncoding } from './grpc-answers.ts';
 import { headerExcess, type RequestBounds } from './request-bounds.ts';
 import type { ResetCount } from './reset-count.ts';
 import { statusNumber } from './status.ts';
@@ -75,6 +76,7 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
       refuseGrpc(stream, excess);
       return;
     }
+    if (isForGrpc) noteAcceptedEncoding(stream, headers);
     const listeners = isForGrpc ? toGrpc : toHandler;
     for (const listener of listeners) listener.call(server, stream, headers, flags, rawHeaders);
     // A stream of small messages has small frames; it is bounded within each message (grpc-patch.ts).

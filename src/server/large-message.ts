@@ -1,5 +1,7 @@
 import { constants, type ServerHttp2Stream } from 'node:http2';
+import type { Metadata } from '@grpc/grpc-js';
 import { TephraError } from '../base/errors.ts';
+import { compressedMessage, isCompressed, withEncoding } from './grpc-answers.ts';
 
 /** Bytes in front of a message: not compressed, and its length. */
 const PREFIX_BYTES = 5;
@@ -31,32 +33,43 @@ interface Call {
   maybeSendMetadata(): void;
 }
 
+type SendMetadata = (this: Call, metadata: Metadata | null) => void;
 type SendMessage = (this: Call, message: unknown, callback: () => void) => void;
 
 /**
  * Teaches the library's class of calls to send a {@link LargeMessage}: as it is, it copies a message to
- * put five bytes in front, and hands it on whole. Returns false, and has changed nothing, if the class is
- * not as expected.
+ * put five bytes in front, and hands it on whole. And to compress other messages for clients that take that,
+ * which it does not do. Returns false, and has changed nothing, if the class is not as expected.
  */
 export function sendLargeMessages(prototype: Record<string, unknown>): boolean {
   const original = prototype['sendMessage'] as SendMessage | undefined;
   if (typeof original !== 'function' || original.length !== 2) return false;
   if (typeof prototype['checkCancelled'] !== 'function') return false;
   if (typeof prototype['maybeSendMetadata'] !== 'function') return false;
+  const headers = prototype['sendMetadata'] as SendMetadata | undefined;
+  if (typeof headers !== 'function' || headers.length !== 1) return false;
+  prototype['sendMetadata'] = function sendMetadata(this: Call, metadata) {
+    headers.call(this, withEncoding(this.stream, metadata));
+  } satisfies SendMetadata;
   prototype['sendMessage'] = function sendMessage(this: Call, message, callback) {
-    if (!(message instanceof LargeMessage)) {
-      original.call(this, message, callback);
-      return;
-    }
+    const large = message instanceof LargeMessage;
     if (this.checkCancelled()) {
-      message.close();
+      if (large) message.close();
       return;
     }
     this.maybeSendMetadata();
     // A message that was cut cannot be followed by a status.
-    writeMessage(this.stream, message)
-      .finally(message.close)
-      .then(callback, () => this.stream.close(constants.NGHTTP2_INTERNAL_ERROR));
+    const reset = (): void => this.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    if (large) {
+      writeMessage(this.stream, message).finally(message.close).then(callback, reset);
+    } else if (message instanceof Uint8Array && isCompressed(this.stream, message.byteLength)) {
+      // Its deadline may have ended the call by then.
+      compressedMessage(message)
+        .then((bytes) => (this.stream.writableEnded ? undefined : written(this.stream, bytes)))
+        .then(callback, reset);
+    } else {
+      original.call(this, message, callback);
+    }
   } satisfies SendMessage;
   return true;
 }
