@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
-import { create, toBinary } from '@bufbuild/protobuf';
+import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { PushRequestSchema, type PushRequest } from '../../src/gen/push/v1/push_pb.ts';
 import {
   IngestService,
@@ -22,7 +22,7 @@ import { matchesSeries } from '../../src/query/selector/matcher.ts';
 import { parseSelector } from '../../src/query/selector/parse.ts';
 import { parseIngestParameters } from '../../src/server/ingest-parameters.ts';
 import { ingestSeries } from '../../src/server/ingest-labels.ts';
-import { decodeMessage, envelopeOf } from '../../src/server/rpc-body.ts';
+import { decodeJson, decodeMessage, envelopeOf } from '../../src/server/rpc-body.ts';
 import { parseMultipart } from '../../src/server/multipart.ts';
 import { displayNamesOf } from '../../src/server/sample-type-config.ts';
 import { touchAll } from '../profile/pprof/plain.ts';
@@ -113,14 +113,22 @@ function pushTarget(): Target {
     ],
   });
   return {
-    seeds: [toBinary(PushRequestSchema, push), toBinary(TephraPushSchema, tephra)],
-    words: ['__name__', 'service_name', ''],
+    seeds: [
+      toBinary(PushRequestSchema, push),
+      toBinary(TephraPushSchema, tephra),
+      Buffer.from(`\x02${toJsonString(PushRequestSchema, push)}`),
+    ],
+    words: ['__name__', 'service_name', '', '\\ud800', '"series":', '[', '{', '},{', 'null'],
     run: (input) => {
       // The first byte chooses what reads the rest.
       const rest = input.subarray(1);
       const choice = (input[0] ?? 0) % 3;
       if (choice === 0) envelopeOf(rest);
       if (choice === 1) decodeMessage(IngestService.method.push.input, rest);
+      if (choice === 2) {
+        decodeJson(PushRequestSchema, rest);
+        return;
+      }
       const request = decodeMessage(PushRequestSchema, input) as PushRequest;
       for (const series of request.series) {
         validateLabels(

@@ -177,7 +177,7 @@ export const MESSAGE_ROWS: readonly MessageRow[] = [
   {
     row: 13,
     what: 'a key twice (JSON has no merging)',
-    bytes: (good) => replaced(good, '"value":"rows"', '"value":"other","value":"rows"'),
+    bytes: (good) => replaced(good, '"value":"good"', '"value":"other","value":"good"'),
     on: 'json',
     refused: ['malformed_json', /duplicate object key "value"/],
   },
@@ -192,14 +192,14 @@ export const MESSAGE_ROWS: readonly MessageRow[] = [
     row: 14,
     what: 'JSON that is no UTF-8',
     bytes: (good) =>
-      Buffer.from(Buffer.from(good).toString('latin1').replace('rows', '\u00ff'), 'latin1'),
+      Buffer.from(Buffer.from(good).toString('latin1').replace('"good"', '"\u00ff"'), 'latin1'),
     on: 'json',
     refused: ['invalid_utf8', /JSON/],
   },
   {
     row: 14,
     what: 'half a character, escaped',
-    bytes: (good) => replaced(good, '"rows"', '"\\ud800"'),
+    bytes: (good) => replaced(good, '"good"', '"\\ud800"'),
     on: 'json',
     refused: ['malformed_json', /LabelPair\.value|Label\.value/],
   },
@@ -304,7 +304,7 @@ export const MESSAGE_ROWS: readonly MessageRow[] = [
 
 /** A push whose label values and payload come twice each: the last one holds. */
 function twice({ service, name }: PushCall, entry: string): Uint8Array {
-  const labels = { __name__: 'process_cpu', service_name: 'rows', entry, role: 'good', way: name };
+  const labels = { __name__: 'process_cpu', service_name: entry, role: 'good', way: name };
   return new WireBuilder()
     .message(1, (profile) => {
       for (const [key, value] of Object.entries(labels)) {

@@ -84,7 +84,7 @@ export class PushBench {
   async total(entry: string, role: Sent['role'], type = SMALL_TYPE): Promise<bigint> {
     const { flamegraph } = await this.#ask('SelectMergeStacktraces', {
       profileTypeID: type,
-      labelSelector: `{entry="${entry}",role="${role}"}`,
+      labelSelector: `{service_name="${entry}",role="${role}"}`,
     });
     return BigInt((flamegraph as { total?: string } | undefined)?.total ?? '0');
   }
@@ -93,7 +93,7 @@ export class PushBench {
   async names(entry: string, type = SMALL_TYPE): Promise<string[]> {
     const { flamegraph } = await this.#ask('SelectMergeStacktraces', {
       profileTypeID: type,
-      labelSelector: `{entry="${entry}"}`,
+      labelSelector: `{service_name="${entry}"}`,
     });
     return (flamegraph as { names?: string[] } | undefined)?.names ?? [];
   }
@@ -101,7 +101,7 @@ export class PushBench {
   /** How many series an entry has in a role: a refused push leaves none. */
   async series(entry: string, role: Sent['role']): Promise<number> {
     const { labelsSet = [] } = await this.#ask('Series', {
-      matchers: [`{entry="${entry}",role="${role}"}`],
+      matchers: [`{service_name="${entry}",role="${role}"}`],
     });
     return (labelsSet as unknown[]).length;
   }
@@ -109,7 +109,7 @@ export class PushBench {
   /** Whether the record of an answer over all of an entry says that its sum was cut at int64. */
   async isSaturated(entry: string): Promise<boolean> {
     const [startMs, endMs] = this.#range();
-    const selector = `{entry="${entry}"}`;
+    const selector = `{service_name="${entry}"}`;
     const answer = await this.#call('tephra.v1.QueryService/Merge', {
       selection: { profileType: SMALL_TYPE, selector, startMs, endMs },
     });
@@ -140,7 +140,7 @@ export class PushBench {
     by: { http: '1.1' | '2'; form: boolean },
     headers: Readonly<Record<string, string>> = {},
   ): Promise<{ status: number; text: string }> {
-    const name = `rows{entry=${entry},role=${role},way=ingest-${by.http}-${by.form}}`;
+    const name = `${entry}{role=${role},way=ingest-${by.http}-${by.form}}`;
     const path = `/ingest?format=pprof&name=${encodeURIComponent(name)}`;
     const type = { 'content-type': 'multipart/form-data; boundary=x' };
     const body = by.form ? form(payload) : payload;
@@ -167,7 +167,7 @@ export function pushMessage(
   sent: readonly Sent[],
 ): Uint8Array {
   const labels = ({ role }: Sent): { name: string; value: string }[] =>
-    Object.entries({ __name__: 'process_cpu', service_name: 'rows', entry, role, way: name }).map(
+    Object.entries({ __name__: 'process_cpu', service_name: entry, role, way: name }).map(
       ([key, value]) => ({ name: key, value }),
     );
   if (way.codec === 'json') {
