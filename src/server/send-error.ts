@@ -17,7 +17,7 @@ export function sendError(
     'content-length': Buffer.byteLength(body),
     ...errorHeaders(error),
   };
-  if (request.complete || request.httpVersionMajor !== 1) {
+  if (request.complete || !hasBody(request) || request.httpVersionMajor !== 1) {
     discardBody(request, response);
     response.writeHead(status, headers);
     response.end(body);
@@ -29,6 +29,11 @@ export function sendError(
   request.on('close', () => response.end());
   request.on('end', () => response.end());
   discardBody(request, response);
+}
+
+/** Whether one was announced: a request is not complete yet while its headers are handled. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return (headers['content-length'] ?? '0') !== '0' || headers['transfer-encoding'] !== undefined;
 }
 
 /** Sends an error of an RPC as its protocol says: in the headers for gRPC, else in JSON. */
