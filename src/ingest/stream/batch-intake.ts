@@ -104,12 +104,8 @@ export class BatchIntake {
     if (batch.additionsAt === batch.additionsEnd) return true;
     try {
       additions.read(bytes, batch.additionsAt, batch.additionsEnd);
-      if (!tables.hasRoomFor(additions)) {
-        const error = new FieldError(
-          'stream_limit',
-          'additions',
-          'the tables of the epoch are full',
-        );
+      const error = tables.fullFor(additions);
+      if (error !== undefined) {
         // Alone in an epoch, twice: it would never fit. Once may be rows that it does not need.
         if (tables.isEmpty && stream.fullAt === batch.sequence) this.#refuse(stream, error);
         stream.fullAt = tables.isEmpty ? batch.sequence : 0;

@@ -118,19 +118,19 @@ export class StreamTables {
     return id <= this.#strings;
   }
 
-  /**
-   * Whether these rows find room; if not, an epoch that begins with them may.
-   */
-  hasRoomFor(sent: AdditionsReader): boolean {
-    const { rows } = this.#limits;
+  /** What is wrong with these rows if they find no room; an epoch that begins with them may have it. */
+  fullFor(sent: AdditionsReader): FieldError | undefined {
+    const { rows, textBytes: bytesMax } = this.#limits;
+    const strings = this.#strings + sent.stringAt.length;
+    if (strings > rows.strings) return full('strings', `${strings} rows`, rows.strings);
+    const frames = this.#frames + sent.frameCount;
+    if (frames > rows.frames) return full('frames', `${frames} rows`, rows.frames);
+    const stacks = this.#stacks + sent.stackParent.length;
+    if (stacks > rows.stacks) return full('stack_parent', `${stacks} rows`, rows.stacks);
+    const series = this.families.length - 1 + sent.series.length;
+    if (series > rows.series) return full('series', `${series} rows`, rows.series);
     const bytes = this.textEnd(this.#strings) + textBytes(sent);
-    return (
-      this.#strings + sent.stringAt.length <= rows.strings &&
-      this.#frames + sent.frameCount <= rows.frames &&
-      this.#stacks + sent.stackParent.length <= rows.stacks &&
-      this.families.length - 1 + sent.series.length <= rows.series &&
-      bytes <= this.#limits.textBytes
-    );
+    return bytes > bytesMax ? full('strings', `${bytes} bytes`, bytesMax) : undefined;
   }
 
   /**
@@ -263,6 +263,14 @@ const FAMILY_BYTES = 512;
 function skippedRows(field: string, first: number, known: number): number {
   if (first >= 1 && first <= known + 1) return known + 1 - first;
   throw new FieldError('unknown_reference', field, `${first}: expected 1 to ${known + 1}`);
+}
+
+function full(table: string, found: string, most: number): FieldError {
+  return new FieldError(
+    'stream_limit',
+    `additions.${table}`,
+    `${found} in an epoch: at most ${most}`,
+  );
 }
 
 function textBytes({ stringAt, stringEnd }: AdditionsReader): number {
