@@ -19,7 +19,8 @@ export const LIMITS = {
   stackDepthKept: 1_024,
   /** Frames of a stack above which the profile is refused. */
   stackDepthMax: 65_536,
-  framesPerProfileMax: 64_000_000,
+  /** Frames of all stacks together: what a reader takes for them is four bytes each. */
+  framesPerProfileMax: 16_000_000,
   stringsPerProfileMax: 1_000_000,
   /** Bytes of a symbol that are kept. */
   stringBytesKept: 65_535,

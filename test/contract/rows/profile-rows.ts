@@ -337,9 +337,9 @@ export const PROFILE_ROWS: readonly ProfileRow[] = [
   },
   {
     row: 31,
-    what: '64 M frames in all',
-    payload: () => gz(samples(Buffer.concat(Array.from({ length: 62_501 }, () => frames)))),
-    refused: ['total_frames_limit', /64000000/],
+    what: '16 M frames in all',
+    payload: () => gz(samples(Buffer.concat(Array.from({ length: 15_626 }, () => frames)))),
+    refused: ['total_frames_limit', /16000000/],
     big: true,
     few: true,
     bomb: true,
