@@ -1,13 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { cors } from '@connectrpc/connect';
 
-const ALLOWED_HEADERS = [
-  ...cors.allowedHeaders,
-  'Accept',
-  'Authorization',
-  'Content-Encoding',
-  'X-Scope-OrgID',
-].join(', ');
+const ALLOWED_HEADERS = [...cors.allowedHeaders, 'Accept', 'Authorization', 'X-Scope-OrgID'].join(
+  ', ',
+);
 const EXPOSED_HEADERS = [
   ...cors.exposedHeaders,
   'Retry-After',

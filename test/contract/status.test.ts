@@ -265,7 +265,13 @@ describe('bad input: HTTP', () => {
       204,
       'https://grafana.example',
     ]);
-    expect(good.headers['access-control-allow-headers']).toContain('Connect-Timeout-Ms');
+    // What browsers ask leave for when they speak Connect or gRPC-Web.
+    const allowed = good.headers['access-control-allow-headers'] ?? '';
+    const asked =
+      'Authorization, Connect-Protocol-Version, Connect-Timeout-Ms, Content-Encoding, Content-Type, ' +
+      'Grpc-Timeout, X-Grpc-Web, X-User-Agent';
+    expect(allowed.split(', ')).toEqual(expect.arrayContaining(asked.split(', ')));
+    expect(new Set(allowed.split(', ')).size).toBe(allowed.split(', ').length);
     expect(good.headers['access-control-allow-credentials']).toBeUndefined();
     const answer = await ask('https://grafana.example', 'POST');
     expect(answer.headers['access-control-expose-headers']).toContain('Grpc-Status');
