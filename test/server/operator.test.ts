@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { connect } from 'node:tls';
 import { fromBinary } from '@bufbuild/protobuf';
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
-import { createClient } from '@connectrpc/connect';
+import { Code, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type App } from '../../src/app.ts';
@@ -19,6 +19,7 @@ import {
   type ServerReflectionRequestSchema,
 } from '../../src/gen/grpc/reflection/v1/reflection_pb.ts';
 import type { MessageInitShape } from '@bufbuild/protobuf';
+import { HTTP_VERSIONS, RAW_WAYS, RawClient } from '../contract/rows/raw-ways.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { JSON_TYPE, send, startFixture } from './fixture.ts';
 
@@ -82,8 +83,23 @@ test('under a path prefix everything is there, and nothing beside it', async () 
     const method = body === undefined ? 'GET' : 'POST';
     return (await send(it.url + path, body, JSON_TYPE, method)).status;
   };
-  expect(await status(`/profiles${types}`, '{}')).toBe(200);
   expect(await status('/profiles/ready')).toBe(200);
+  const raw = new RawClient(it.server.address.port);
+  for (const way of RAW_WAYS) {
+    const body = Buffer.from(way.codec === 'json' ? '{}' : '');
+    const { code } = await raw.call(way, `profiles${types}`, body);
+    // Clients of gRPC cannot send a prefix; over HTTP/2 it has none.
+    const isBeside = way.protocol === 'grpc' && way.http === '2';
+    expect([way.name, code]).toEqual([way.name, isBeside ? Code.Unimplemented : 0]);
+    if (isBeside) expect((await raw.call(way, types.slice(1), body)).code).toBe(0);
+  }
+  for (const http of HTTP_VERSIONS) {
+    const stacks = Buffer.from('main;work 3');
+    const pushed = await raw.http(http, 'POST', '/profiles/ingest?name=a.cpu', {}, stacks);
+    const found = await raw.http(http, 'GET', '/profiles/pprof?query=a:b:c:d:e', {}, undefined);
+    expect([http, pushed.status, found.status]).toEqual([http, 200, 200]);
+  }
+  raw.close();
   expect(await status(types, '{}')).toBe(404);
   expect(await status('/ready')).toBe(404);
   // Not a prefix of the path, only of its text.
