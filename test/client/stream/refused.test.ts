@@ -55,3 +55,33 @@ test.each(STATUSES)('after %s (%d) a stream waits a minute: %s', async (_, code,
   await stream.close(0);
   server.close();
 });
+
+test('without a server each wait is a random part of one twice as long, up to half a minute', async () => {
+  const expected = [375, 750, 1_500, 3_000, 6_000, 11_250, 11_250];
+  const waits: number[] = [];
+  let done = (): void => {};
+  const enough = new Promise<void>((resolve) => (done = resolve));
+  const timers = {
+    ...systemTimers,
+    after: (ms: number, run: () => void): (() => void) => {
+      // Others are those of a call: none is as long as one of these.
+      if (!expected.includes(ms)) return systemTimers.after(ms, run);
+      waits.push(ms);
+      if (waits.length === expected.length) done();
+      return systemTimers.after(0, run);
+    },
+  };
+  // Nobody listens there any more.
+  const server = createServer();
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  const stream = new SampleStream(
+    { url: `http://127.0.0.1:${port}`, tls: {}, headers: {} },
+    { labels: { service_name: 'away' } },
+    { timers, random: { ...seededRandom(1), u32: () => (2 ** 32 * 3) / 8 } },
+  );
+  await enough;
+  expect(waits).toEqual(expected);
+  await stream.close(0);
+});
