@@ -1,16 +1,12 @@
 import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf';
 import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
+import { DELIMITED, FIXED_32, FIXED_64, Span, VARINT } from './span.ts';
 
 /** Characters of a slice, about: what is made before anything is asked of the reader. */
 const SLICE_CHARS = 64 * 1_024;
 
 /** Messages smaller than this are written in one go. */
 const SMALL_BYTES = 8 * 1_024;
-
-const VARINT = 0;
-const FIXED_64 = 1;
-const DELIMITED = 2;
-const FIXED_32 = 5;
 
 /**
  * Whether {@link jsonSlices} can write the message: it has no maps, no groups and none of the
@@ -284,67 +280,4 @@ function float(value: number): string {
 
 function zigzag(value: bigint): bigint {
   return (value >> 1n) ^ -(value & 1n);
-}
-
-/** A part of protobuf bytes, read from its start. */
-class Span {
-  readonly bytes: Uint8Array;
-  readonly end: number;
-  at: number;
-
-  constructor(bytes: Uint8Array, at: number, end: number) {
-    this.bytes = bytes;
-    this.at = at;
-    this.end = end;
-  }
-
-  /** A varint below 2^53; larger ones are not told exactly. */
-  varint(): number {
-    let value = 0;
-    let factor = 1;
-    for (;;) {
-      const byte = this.bytes[this.at++] as number;
-      if (byte < 0x80) return value + byte * factor;
-      value += (byte - 0x80) * factor;
-      factor *= 128;
-    }
-  }
-
-  /** A varint of 64 bits, unsigned. */
-  wide(): bigint {
-    let value = 0n;
-    let shift = 0n;
-    for (;;) {
-      const byte = this.bytes[this.at++] as number;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, value);
-      shift += 7n;
-    }
-  }
-
-  /** A varint of 64 bits, signed, as text. */
-  int64(): string {
-    const from = this.at;
-    // Seven bytes hold 49 bits: the usual case, without bigints.
-    const value = this.varint();
-    if (this.at - from <= 7) return String(value);
-    this.at = from;
-    return String(BigInt.asIntN(64, this.wide()));
-  }
-
-  /** A length and what it counts. */
-  delimited(): Span {
-    const length = this.varint();
-    const inner = new Span(this.bytes, this.at, this.at + length);
-    this.at += length;
-    return inner;
-  }
-
-  skip(wire: number): void {
-    if (wire === VARINT) while ((this.bytes[this.at++] as number) >= 0x80);
-    else if (wire === DELIMITED) {
-      const length = this.varint();
-      this.at += length;
-    } else this.at += wire === FIXED_64 ? 8 : 4;
-  }
 }

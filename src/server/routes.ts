@@ -5,6 +5,7 @@ import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { AnswerFront } from '../query/request.ts';
 import { holdAnswer, type AnswerDeps, type HeldAnswer } from './answer.ts';
+import { gzipped } from './large-answer.ts';
 import { MISSING_METHODS } from './missing-services.ts';
 import { observed, unlessAborted, type RunDeps } from './rpc/run.ts';
 import { sendError, sendRpcError } from './send-error.ts';
@@ -22,11 +23,13 @@ export interface RouteAnswer {
   readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
-/** A body that is made while it is read; compressed already, if it is worth that. */
+/** A body that is made while it is read. */
 export interface SlicedBody {
   /** Bytes that it holds until it is read. */
   readonly byteLength: number;
-  readonly front: AnswerFront;
+  readonly front?: AnswerFront | undefined;
+  /** To be compressed for clients that take gzip; what is compressed already is not. */
+  readonly isPlain?: boolean | undefined;
   readonly slices: AsyncIterable<Uint8Array>;
 }
 
@@ -89,8 +92,9 @@ export async function serveRoute(
     const { body } = answer;
     if (typeof body === 'object' && 'slices' in body) {
       held.fit(body.byteLength, body.front);
+      const slices = body.isPlain === true ? packed(request, response, body.slices) : body.slices;
       response.writeHead(answer.status);
-      await sendSlices(request, response, body.slices, held);
+      await sendSlices(request, response, slices, held);
     } else {
       await sendBody(request, response, { ...answer, body }, held);
     }
@@ -119,10 +123,7 @@ async function sendBody(
   held: HeldAnswer,
 ): Promise<void> {
   let bytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
-  if (
-    bytes.byteLength >= LIMITS.compressBytesMin &&
-    /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
-  ) {
+  if (bytes.byteLength >= LIMITS.compressBytesMin && takesGzip(request)) {
     bytes = await gzipAsync(bytes, { level: 1 });
     response.setHeader('content-encoding', 'gzip');
   }
@@ -131,6 +132,22 @@ async function sendBody(
   const length = answer.status === 304 ? {} : { 'content-length': bytes.byteLength };
   response.writeHead(answer.status, length);
   await sendSlices(request, response, once(bytes), held);
+}
+
+/** The slices as this client takes them: compressed on the way, if it takes that. */
+function packed(
+  request: IncomingMessage,
+  response: ServerResponse,
+  slices: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  response.appendHeader('vary', 'Accept-Encoding');
+  if (!takesGzip(request)) return slices;
+  response.setHeader('content-encoding', 'gzip');
+  return request.method === 'HEAD' ? slices : gzipped(slices);
+}
+
+function takesGzip({ headers }: IncomingMessage): boolean {
+  return /\bgzip\b/.test(headers['accept-encoding'] ?? '');
 }
 
 async function sendSlices(
@@ -150,7 +167,7 @@ async function sendSlices(
 
 /** Gives back what an answer holds that nobody will get. */
 function closeBody({ body }: RouteAnswer): void {
-  if (typeof body === 'object' && 'slices' in body) body.front.close();
+  if (typeof body === 'object' && 'slices' in body) body.front?.close();
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

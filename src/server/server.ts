@@ -22,6 +22,9 @@ import { pprofRoute } from './pprof-route.ts';
 import { openPort, type PortAddress, type PortTimes, type TlsIdentity } from './port.ts';
 import { pageRoutes, redirectToPage, type PageFiles } from './page-route.ts';
 import { REFLECTION_PATHS } from './reflection.ts';
+import { labelValuesRoute } from './render/label-values-route.ts';
+import { renderDiffRoute } from './render/render-diff-route.ts';
+import { renderRoute } from './render/render-route.ts';
 import { serveRoute, type Routes } from './routes.ts';
 import { Readiness } from './rpc/health.ts';
 import { isStream } from './rpc/method.ts';
@@ -168,6 +171,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ['/ingest', ingest],
     ['/pyroscope/ingest', ingest],
     ['/pprof', pprofRoute(deps)],
+    ['/pyroscope/render', renderRoute(deps)],
+    ['/pyroscope/render-diff', renderDiffRoute(deps)],
+    ['/pyroscope/label-values', labelValuesRoute(deps)],
     ['/api/v1/status/buildinfo', buildInfoRoute(options.version ?? '')],
     ...pageRoutes(options.page ?? new Map()),
   ]);

@@ -35,6 +35,11 @@ const data = (fields: object = {}) => ({
   end: now + 600_000,
   ...fields,
 });
+const RENDER = (query: string, from = 'now-1h'): string =>
+  `/pyroscope/render?query=${encodeURIComponent(query)}&from=${from}&until=now`;
+const RENDER_DIFF = (left: string, right: string): string =>
+  `/pyroscope/render-diff?leftQuery=${left}&leftFrom=now-2h&leftUntil=now-1h` +
+  `&rightQuery=${right}&rightFrom=now-1h&rightUntil=now`;
 const json = (value: object): string => JSON.stringify(value);
 
 describe('the status matrix', () => {
@@ -205,6 +210,27 @@ describe('the status matrix', () => {
       422,
     ],
     ['/ingest by GET', 'GET', '/ingest?name=a', '', {}, 405],
+    ['render', 'GET', RENDER(CPU), '', {}, 200],
+    ['render of an unknown type', 'GET', RENDER('a:b:c:d:e'), '', {}, 200],
+    ['render of a bad query', 'GET', RENDER('a:b'), '', {}, 400],
+    ['render of a bad selector', 'GET', RENDER(`${CPU}{a=`), '', {}, 400],
+    ['render of bad times', 'GET', RENDER(CPU, 'yesterday'), '', {}, 400],
+    ['render by POST', 'POST', RENDER(CPU), '', {}, 405],
+    ['render-diff', 'GET', RENDER_DIFF(CPU, CPU), '', {}, 200],
+    ['render-diff of two types', 'GET', RENDER_DIFF(CPU, 'a:b:c:d:e'), '', {}, 400],
+    ['render-diff of a bad query', 'GET', RENDER_DIFF(CPU, 'a:b'), '', {}, 400],
+    ['render-diff by PUT', 'PUT', RENDER_DIFF(CPU, CPU), '', {}, 405],
+    ['label-values', 'GET', '/pyroscope/label-values?label=service_name', '', {}, 200],
+    ['label-values without a label', 'GET', '/pyroscope/label-values', '', {}, 400],
+    [
+      'label-values of a bad query',
+      'GET',
+      '/pyroscope/label-values?label=a&query=%7B',
+      '',
+      {},
+      400,
+    ],
+    ['label-values by POST', 'POST', '/pyroscope/label-values?label=a', '', {}, 405],
     ['the start page of nobody', 'GET', '/', '', {}, 404],
   ])('%s', async (_case, method, path, body, headers, status) => {
     const answer = await send(url + path, body === '' ? undefined : body, headers, method);

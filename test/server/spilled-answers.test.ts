@@ -317,6 +317,29 @@ describe('answers that all go to disk are those of memory', () => {
     }
     await emptied(tiny);
   });
+
+  test.each([false, true])('the legacy queries (TLS: %s)', async (tls) => {
+    const query = encodeURIComponent(CPU + SMALL);
+    const side = (name: string): string =>
+      `${name}Query=${query}&${name}From=${RANGE.start}&${name}Until=${RANGE.end}`;
+    const range = `query=${query}&from=${RANGE.start}&until=${RANGE.end}`;
+    const server = over.get(tls) as RealServer;
+    const cert = tls ? identity.cert : undefined;
+    const gzip = { 'accept-encoding': 'gzip' };
+    for (const path of [
+      `/pyroscope/render?${range}`,
+      `/pyroscope/render?${range}&format=dot`,
+      `/pyroscope/render-diff?${side('left')}&${side('right')}`,
+    ]) {
+      const expected = await slowly(await http1(wholeSmall, undefined, path));
+      expect(expected.byteLength).toBeGreaterThan(1_024);
+      const plain = await slowly(await http1(server, cert, path));
+      expect(plain.equals(expected)).toBe(true);
+      const packed = await slowly(await http1(server, cert, path, undefined, gzip));
+      expect(gunzipSync(packed).equals(expected)).toBe(true);
+      await emptied(tiny);
+    }
+  });
 });
 
 describe('nothing stays on disk of an answer', () => {

@@ -7,6 +7,7 @@ import {
   type MessageShape,
 } from '@bufbuild/protobuf';
 import { BinaryReader } from '@bufbuild/protobuf/wire';
+import type { LossNotes } from '../../query/losses.ts';
 import type { QueryNotes } from '../../query/request.ts';
 import type { Reply } from './method.ts';
 
@@ -44,7 +45,11 @@ export function replyNotes(reply: Reply<DescMessage>): Record<string, string> {
     return { 'tephra-exact': String(isExact(notes)), 'tephra-notes': headerText(notes) };
   }
   const { losses } = reply;
-  if (losses === undefined) return {};
+  return losses === undefined ? {} : lossHeaders(losses);
+}
+
+/** What an answer lacks, as header or trailer fields. */
+export function lossHeaders(losses: LossNotes): Record<string, string> {
   return { 'tephra-exact': 'false', 'tephra-notes': headerText(losses) };
 }
 
