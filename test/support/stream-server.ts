@@ -85,12 +85,15 @@ export interface OpenedCall {
 /** A server of streams over a socket, with its engine in memory. */
 export class StreamServer {
   readonly engine: ShardedEngine;
+  /** What the engine stored. */
+  readonly store: MemoryBlobStore;
   readonly #server: RunningServer;
   readonly client: Client;
   #instances = 0;
 
-  private constructor(engine: ShardedEngine, server: RunningServer) {
+  private constructor(engine: ShardedEngine, store: MemoryBlobStore, server: RunningServer) {
     this.engine = engine;
+    this.store = store;
     this.#server = server;
     this.client = new Client(`127.0.0.1:${this.port}`, credentials.createInsecure());
   }
@@ -100,8 +103,9 @@ export class StreamServer {
     time: { readonly clock?: Clock; readonly timers?: Timers } = {},
     limits: Parameters<typeof createEngine>[0]['limits'] = {},
   ): Promise<StreamServer> {
+    const store = new MemoryBlobStore();
     const engine = await createEngine({
-      store: new MemoryBlobStore(),
+      store,
       workers: 0,
       incarnation: 1,
       clock: systemClock,
@@ -118,7 +122,7 @@ export class StreamServer {
       logger: silentLogger,
       metrics: createMetrics(),
     });
-    return new StreamServer(engine, server);
+    return new StreamServer(engine, store, server);
   }
 
   get port(): number {
