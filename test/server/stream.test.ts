@@ -1,6 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { create, toBinary } from '@bufbuild/protobuf';
-import { StreamRequestSchema } from '../../src/gen/tephra/v1/stream_pb.ts';
+import {
+  StreamBatchSchema,
+  StreamPartSchema,
+  StreamRequestSchema,
+} from '../../src/gen/tephra/v1/stream_pb.ts';
 import { readFlameGraph } from '../model/answers.ts';
 import { encodePprof, type ModelFrame } from '../model/profile.ts';
 import { openBytes, TestEncoder } from '../support/stream-agent.ts';
@@ -82,6 +86,26 @@ describe('a stream over a real socket', () => {
     expect(await merged('{service_name="refuse"}')).toMatchObject({ total: 2n });
     call.stream.end();
   });
+});
+
+test('of a field that comes twice the last counts, the time of a part too', async () => {
+  const { call } = await opened('twice');
+  call.stream.write(new TestEncoder(1).batch(1, [part({ main: 1 })]));
+  const { startMs } = part({});
+  const past = create(StreamPartSchema, { startMs: BigInt(startMs - 40 * 86_400_000) });
+  const rest = { series: 1, startMs: BigInt(startMs), stackDelta: [1], values: [4n] };
+  const present = create(StreamPartSchema, { ...rest, typeColumn: [0, 0] });
+  const framed = (tag: number, ...pieces: readonly Uint8Array[]): Buffer => {
+    const bytes = Buffer.concat(pieces);
+    return Buffer.concat([Buffer.of(tag, bytes.byteLength), bytes]);
+  };
+  const head = create(StreamBatchSchema, { sequence: 2n, epoch: 1 });
+  const parts = [past, present].map((one) => toBinary(StreamPartSchema, one));
+  call.stream.write(framed(0x12, toBinary(StreamBatchSchema, head), framed(0x22, ...parts)));
+  await call.settled(2);
+  expect(call.acks.flatMap(({ refused }) => refused)).toEqual([]);
+  expect(await merged('{service_name="twice"}')).toMatchObject({ total: 5n });
+  call.stream.end();
 });
 
 function modelFrame(name: string): ModelFrame {

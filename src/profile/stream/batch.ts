@@ -177,18 +177,19 @@ export class PartReader {
     }
   }
 
-  /** `start_ms` of the part in `bytes[from, end)`, 0 if it has none. Throws `malformed_protobuf`. */
+  /**
+   * `start_ms` of the part in `bytes[from, end)`, the last one as in {@link read}; 0 if it has none. Throws
+   * `malformed_protobuf`.
+   */
   peekStart(bytes: Uint8Array, from: number, end: number): number {
     const cursor = this.#cursor;
+    let startMs = 0;
     for (let at = from; at < end;) {
       const tag = cursor.tag(bytes, at, end);
-      if (tag === ((START_MS << 3) | WIRE_VARINT)) {
-        cursor.varint(bytes, cursor.at, end);
-        return cursor.signed();
-      }
       at = cursor.behind(bytes, tag, cursor.at, end);
+      if (tag === ((START_MS << 3) | WIRE_VARINT)) startMs = cursor.signed();
     }
-    return 0;
+    return startMs;
   }
 
   /** `parts[2].<name>`. */
