@@ -1,7 +1,7 @@
 import type { CallOptions as RpcOptions } from '@connectrpc/connect';
 import { holdingTimers, systemClock, type Clock, type Timers } from '../base/clock.ts';
 import { systemRandom, type Random } from '../base/random.ts';
-import { toClientError, type TephraClientError } from './error.ts';
+import { refuseClosed, toClientError, type TephraClientError } from './error.ts';
 
 /** What a single call may be told beside its question. */
 export interface CallOptions {
@@ -46,10 +46,21 @@ const BACKOFF_MAX_MS = 10_000;
 export class Caller {
   readonly #rules: CallRules;
   readonly #deps: CallerDeps;
+  readonly #closing = new AbortController();
 
   constructor(rules: CallRules, deps: CallerDeps = SYSTEM) {
     this.#rules = rules;
     this.#deps = deps;
+  }
+
+  /** Throws `closed` after {@link close}. */
+  checkOpen(): void {
+    if (this.#closing.signal.aborted) throw refuseClosed();
+  }
+
+  /** From now on nothing is called: not what is new, and not what failed and would be tried again. */
+  close(): void {
+    this.#closing.abort();
   }
 
   /**
@@ -66,6 +77,7 @@ export class Caller {
     const untilMs = timeoutMs > 0 ? clock.monotonicMs() + timeoutMs : Infinity;
     let leftMs = untilMs - clock.monotonicMs();
     for (let tried = 0; ; tried++) {
+      this.checkOpen();
       try {
         // Of no time at all is left 1 ms: 0 would be no deadline.
         return await call({
@@ -77,7 +89,7 @@ export class Caller {
         const waitMs = error.retryAfterMs + this.#backoffMs(tried);
         leftMs = untilMs - clock.monotonicMs() - waitMs;
         const again = repeatable && tried < this.#rules.retries && mayPass(error) && leftMs > 0;
-        if (!again) throw error;
+        if (!again || this.#closing.signal.aborted) throw error;
         await this.#wait(waitMs, signal);
       }
     }
@@ -88,17 +100,19 @@ export class Caller {
     return (most * this.#deps.random.u32()) / 2 ** 32;
   }
 
-  /** Waits; ends early where the caller gives up, which the next try then tells. */
+  /** Waits; ends early where the caller gives up or the client is closed, which the next try then tells. */
   #wait(waitMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const closing = this.#closing.signal;
+    const signals = signal === undefined ? [closing] : [closing, signal];
     return new Promise((resolve) => {
       const finish = (): void => {
         cancel();
-        signal?.removeEventListener('abort', finish);
+        for (const one of signals) one.removeEventListener('abort', finish);
         resolve();
       };
       const cancel = this.#deps.timers.after(waitMs, finish);
-      signal?.addEventListener('abort', finish);
-      if (signal?.aborted === true) finish();
+      for (const one of signals) one.addEventListener('abort', finish);
+      if (signals.some(({ aborted }) => aborted)) finish();
     });
   }
 }

@@ -246,12 +246,14 @@ export class TephraClient {
 
   /** A stream of samples; it connects at once, by itself, and is closed by itself. */
   stream(options: StreamOptions): SampleStream {
+    this.#caller.checkOpen();
     const deps = { timers: systemTimers, random: systemRandom };
     return new SampleStream(this.#transports.stream, options, deps);
   }
 
-  /** Ends all connections but those of streams. Open calls fail. */
+  /** Ends all connections but those of streams. Open calls fail, later ones throw `closed`. */
   close(): void {
+    this.#caller.close();
     for (const messages of this.#reading) void messages.leave();
     this.#reading.clear();
     this.#transports.close();

@@ -6,7 +6,7 @@ import type { HttpAnswer } from './http-post.ts';
 /**
  * Every failure that the client throws. `code` is the gRPC code in lower case (`invalid_argument`,
  * `unavailable`, …); `reason` is one of docs/errors.md where the server gave one, `unreachable` where
- * no server answered, else ''.
+ * no server answered, `closed` where the client had been closed, else ''.
  */
 export class TephraClientError extends Error {
   override readonly name = 'TephraClientError';
@@ -48,6 +48,16 @@ export function refuseArgument(message: string): TephraClientError {
 /** `invalid_argument` for an argument of another form. */
 export function badForm(name: string, expected: string, found: string): TephraClientError {
   return refuseArgument(`${name}: expected ${expected}, found ${JSON.stringify(found)}`);
+}
+
+/** `failed_precondition` for a call of a client that was closed. */
+export function refuseClosed(): TephraClientError {
+  return new TephraClientError({
+    code: 'failed_precondition',
+    reason: 'closed',
+    retryable: false,
+    message: 'closed: the client was closed',
+  });
 }
 
 /** `internal` for an answer that contradicts itself. */

@@ -129,3 +129,40 @@ describe('a call that fails for now', () => {
     client.close();
   });
 });
+
+describe('a client that was closed', () => {
+  const closed = { code: 'failed_precondition', reason: 'closed', retryable: false };
+
+  test.each(['connect', 'connect-http2', 'grpc'] as const)(
+    'calls nobody any more, over %s',
+    async (protocol) => {
+      const client = open({ protocol, retries: 2 });
+      client.close();
+      client.close();
+      const selection = { profileType: 'a:b:c:d:e', selector: '{}' };
+      await expect(client.push([])).rejects.toMatchObject(closed);
+      await expect(client.ingest(file)).rejects.toMatchObject(closed);
+      await expect(client.nodes(selection)).rejects.toMatchObject(closed);
+      await expect(client.stats()).rejects.toMatchObject(closed);
+      await expect(client.querier.flameGraph(selection)).rejects.toMatchObject(closed);
+      expect(() => client.stream({ labels: {} })).toThrow(
+        expect.objectContaining({ reason: 'closed' }),
+      );
+      expect(calls).toBe(0);
+    },
+  );
+
+  test('does not try a call again that waits for that', async () => {
+    const client = open({ retries: 5 });
+    away = 1_000;
+    const failed = client.labelNames().catch((error: unknown) => error);
+    const sofar = (): number => calls;
+    while (sofar() < 3) await new Promise((resolve) => setImmediate(resolve));
+    client.close();
+    // By then it waits for the fourth try, or the third is on its way still.
+    expect(await failed).toMatchObject({
+      reason: expect.stringMatching(/^(closed|unreachable|)$/),
+    });
+    expect(calls).toBeLessThan(5);
+  });
+});
