@@ -215,8 +215,10 @@ async function openServer(
       streamsPerConnectionMax: config.maxStreamsPerConnection,
     },
     times: {
+      prefaceTimeoutMs: config.prefaceTimeout,
       headersTimeoutMs: config.headersTimeout,
       requestTimeoutMs: config.requestTimeout,
+      keepAliveTimeoutMs: config.keepAliveTimeout,
       socketIdleTimeoutMs: config.idleTimeout,
     },
     queryTimeoutMs: config.queryTimeout,

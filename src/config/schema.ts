@@ -143,6 +143,10 @@ export const configSchema = z.strictObject({
     value: 'COUNT',
     description: 'Of these, those of one connection, as HTTP/2 tells each client',
   }),
+  prefaceTimeout: setting(timeLimit(100, 10 * MINUTE_MS), formatDuration(LIMITS.prefaceTimeoutMs), {
+    value: 'DURATION',
+    description: 'How long a connection may take to show its protocol by its first bytes',
+  }),
   headersTimeout: setting(timeLimit(100, 10 * MINUTE_MS), formatDuration(LIMITS.headersTimeoutMs), {
     value: 'DURATION',
     description: 'How long an HTTP/1.1 request may take to send its headers',
@@ -161,6 +165,15 @@ export const configSchema = z.strictObject({
     description:
       'How long nothing may move over an HTTP/1.1 connection with a request; keep it above `queryTimeout`',
   }),
+  keepAliveTimeout: setting(
+    timeLimit(SECOND_MS, DAY_MS),
+    formatDuration(LIMITS.keepAliveTimeoutMs),
+    {
+      value: 'DURATION',
+      description:
+        'How long an HTTP/1.1 connection is kept without a request; keep it above what a load balancer in front keeps its own',
+    },
+  ),
   pageCache: setting(byteSize(0, 64 * 1024 * MIB), formatBytes(LIMITS.pageCacheBytes), {
     value: 'SIZE',
     description:

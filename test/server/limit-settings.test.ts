@@ -38,10 +38,12 @@ beforeAll(async () => {
       maxStreams: '5',
       maxStreamsPerAddress: '3',
       maxStreamsPerConnection: '2',
+      prefaceTimeout: '54321ms',
       headersTimeout: '3s',
       requestTimeout: '20s',
       queryTimeout: '12345ms',
       idleTimeout: '6s',
+      keepAliveTimeout: '2s',
     },
     environment: {},
   });
@@ -124,9 +126,16 @@ test('a connection over which nothing moves ends at idleTimeout, before its body
   expect(answer).not.toContain(' 200 ');
 });
 
-test('times of requests and queries are those of the settings', async () => {
+test('a connection is told that it is kept for keepAliveTimeout, and ends then', async () => {
+  expect(await answerTo('GET /ready HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(
+    /^Keep-Alive: timeout=2\r$/m,
+  );
+});
+
+test('times of connections, requests and queries are those of the settings', async () => {
   await send(`${url}/ingest?name=shop.cpu`, 'main;work 3\n');
   await send(`${url}/querier.v1.QuerierService/ProfileTypes`, '{}', JSON_TYPE);
+  expect(waited).toContain(54_321);
   expect(waited).toContain(20_000);
   expect(waited).toContain(12_345);
 });
