@@ -105,7 +105,7 @@ function readType(bytes: Uint8Array, cursor: Cursor, from: number, end: number):
   return { type: texts[0] as string, unit: texts[1] as string };
 }
 
-const DECODER = new TextDecoder('utf-8', { fatal: true });
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 function utf8Text(bytes: Uint8Array, start: number, end: number): string {
   try {

@@ -312,4 +312,4 @@ export class PartReader {
   }
 }
 
-const DECODER = new TextDecoder('utf-8', { fatal: true });
+const DECODER = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

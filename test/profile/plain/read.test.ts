@@ -85,6 +85,12 @@ describe('a plain profile', () => {
     ]);
   });
 
+  test('has its texts as they are: a byte order mark in front is none', () => {
+    const type = { type: '\ufeffcpu', unit: '\ufeff' };
+    const { sampleTypes } = new PlainReader().read(encoded({ ...SMALL, types: [type, type] }));
+    expect(sampleTypes).toEqual([type, type]);
+  });
+
   test('is cut at the root where a stack is too deep', () => {
     const limits = { ...PROFILE_LIMITS, stackDepthKept: 1, stackDepthMax: 4 };
     expect(read(SMALL, limits)[1]?.[0]).toEqual(['work:9', '(truncated):0']);
