@@ -22,7 +22,18 @@ describe('mutants of valid input are read or refused for a reason, and quickly',
 });
 
 /** Inputs that once were findings, by target. */
-const FINDINGS: readonly (readonly [target: string, base64: string])[] = [];
+const FINDINGS: readonly (readonly [target: string, base64: string])[] = [
+  // The time of a part comes twice, of two days.
+  [
+    'stream',
+    'Cj4SPAgBEAEaJQgBEgFtGAEiAwoBASgBMgEAOgEBQAFKDRILCglhOmI6YzpkOmUiDxAFCAEQgLiZKSIBAioBAw==',
+  ],
+  // A profile id that is a byte order mark.
+  [
+    'stream',
+    'CkESPwgBEAEaJQgBEgFtGAEiAwoBASgBMgEAOgEBQAFKDRILCglhOmI6YzpkOmUiEggBEIC4mSkiAQIqAQNCA++7vw==',
+  ],
+];
 
 describe('findings of earlier runs', () => {
   test('are read or refused for a reason', () => {

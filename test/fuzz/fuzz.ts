@@ -1,6 +1,7 @@
 import { TephraError } from '../../src/base/errors.ts';
 import { seededRandom, type Random } from '../../src/base/random.ts';
 import type { Target } from './targets.ts';
+import { wireMutant } from './wire-mutant.ts';
 
 /** What a run found. */
 export interface Outcome {
@@ -42,7 +43,7 @@ export function fuzz(
   let accepted = 0;
   let slowestMs = 0;
   for (let i = 0; i < options.executions; i++) {
-    const input = i < fixed ? (pool[i] as Uint8Array) : mutant(pool, target.words, random);
+    const input = i < fixed ? (pool[i] as Uint8Array) : mutant(pool, target, random);
     const { reason, tookMs } = timed(target, input, options.slowMs);
     slowestMs = Math.max(slowestMs, tookMs);
     if (reason === undefined) accepted++;
@@ -84,7 +85,16 @@ function execute(target: Target, input: Uint8Array): string | undefined {
   }
 }
 
-function mutant(pool: readonly Uint8Array[], words: readonly string[], random: Random): Uint8Array {
+function mutant(
+  pool: readonly Uint8Array[],
+  { seeds, shape, words }: Target,
+  random: Random,
+): Uint8Array {
+  if (shape !== undefined && pick(random, 4) > 0) {
+    // Of a message that may lack every field the pool comes to hold little else than empty ones.
+    const from = pick(random, 4) > 0 ? seeds : pool;
+    return wireMutant(from, shape, words, random);
+  }
   let bytes: Uint8Array = pool[pick(random, pool.length)] as Uint8Array;
   for (let steps = 1 + pick(random, 4); steps > 0; steps--) {
     bytes = changed(bytes, pool, words, random);

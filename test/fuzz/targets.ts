@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
+import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
 import { PushRequestSchema, type PushRequest } from '../../src/gen/push/v1/push_pb.ts';
 import {
   IngestService,
@@ -26,6 +27,8 @@ import { decodeJson, decodeMessage, envelopeOf } from '../../src/server/rpc-body
 import { parseMultipart } from '../../src/server/multipart.ts';
 import { displayNamesOf } from '../../src/server/sample-type-config.ts';
 import { touchAll } from '../profile/pprof/plain.ts';
+import { streamTarget } from './stream-target.ts';
+import { shapeOf, type Shape } from './wire-tree.ts';
 
 /** One reader. */
 export interface Target {
@@ -33,6 +36,8 @@ export interface Target {
   readonly seeds: readonly Uint8Array[];
   /** Words that are put into inputs. */
   readonly words: readonly string[];
+  /** Of inputs that are protobuf messages: three mutants in four are such messages too. */
+  readonly shape?: Shape;
   /** Throws a TephraError for an input that it refuses. */
   readonly run: (input: Uint8Array) => void;
 }
@@ -56,7 +61,8 @@ function pprofTarget(): Target {
   const reader = new PprofReader();
   return {
     seeds: [profile('go.threadcreate'), profile('go.goroutine')],
-    words: [],
+    words: ['', 'main', '\u00e9', 'x'.repeat(300)],
+    shape: shapeOf(ProfileSchema),
     run: (input) => {
       const columns = reader.read(input);
       touchAll(columns);
@@ -81,7 +87,8 @@ function plainTarget(): Target {
   });
   return {
     seeds: [toBinary(PlainProfileSchema, seed)],
-    words: [],
+    words: ['', 'main', '\u00e9', 'x'.repeat(300)],
+    shape: shapeOf(PlainProfileSchema),
     run: (input) => touchAll(reader.read(input)),
   };
 }
@@ -193,4 +200,5 @@ export const TARGETS: Readonly<Record<string, () => Target>> = {
   push: pushTarget,
   selector: selectorTarget,
   url: urlTarget,
+  stream: streamTarget,
 };
