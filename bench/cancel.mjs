@@ -144,7 +144,10 @@ const pushesDuring = async (work) => {
   return took;
 };
 const merged = async () => {
-  for (let n = 0; n < (quick ? 1 : 3); n++) await engine.pprof(request);
+  for (let n = 0; n < (quick ? 1 : 3); n++) {
+    const { front } = await engine.pprof(request);
+    front?.close();
+  }
 };
 for (const during of [false, true]) {
   const took = await pushesDuring(during ? merged : () => sleep(quick ? 200 : 3_000));
