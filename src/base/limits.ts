@@ -110,12 +110,6 @@ export const LIMITS = {
   /** Bytes a second that the scrub reads: a volume of a day in about an hour. */
   scrubBytesPerSecond: 1 * MIB,
 
-  /**
-   * Percent by which the heap of a thread may grow over what lived after its last full collection, before
-   * the next one: bounds what garbage takes. Below 100, marking costs more than it frees.
-   */
-  heapGrowthPercent: 100,
-
   /** Budgets of memory: all workers together. */
   dictionaryBytes: 256 * MIB,
   headBytes: 64 * MIB,

@@ -8,7 +8,6 @@ import { systemRandom } from '../base/random.ts';
 import { unknownVariables } from '../config/load.ts';
 import { formatAddress } from '../config/values.ts';
 import { configOf, startError } from './config-flags.ts';
-import { boundHeapGrowth } from './heap-growth.ts';
 import { EXIT, note, type CliIo } from './io.ts';
 import { readMachine } from './machine.ts';
 import { readPageFiles } from './page-files.ts';
@@ -30,7 +29,6 @@ export async function serve(options: Record<string, unknown>, io: CliIo): Promis
   }
   // Loaded last: what is wrong is told, and signals are caught, without the engine.
   const { startApp } = await import('../app.ts');
-  boundHeapGrowth();
   const app = await startApp(config, {
     clock: systemClock,
     timers: systemTimers,

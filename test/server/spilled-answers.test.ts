@@ -125,6 +125,13 @@ async function emptied(scratch: Scratch): Promise<void> {
   expect([scratch.files, scratch.bytes]).toEqual([0, 0]);
 }
 
+/** Resolves when there is a file. */
+async function filled(scratch: Scratch): Promise<void> {
+  for (let tries = 0; scratch.files === 0 && tries < 4_000; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
 const hashOf = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 const request = (selector: string): Uint8Array =>
@@ -378,9 +385,7 @@ describe('nothing stays on disk of an answer', () => {
     stream.end(type === 'application/proto' ? request(LARGE) : framed(request(LARGE)));
     await once(stream, 'response');
     // The headers of gRPC may come before there is an answer.
-    while (type === 'application/grpc' && files.files === 0) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
+    if (type === 'application/grpc') await filled(files);
     return client;
   }
 
