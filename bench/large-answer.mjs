@@ -97,8 +97,12 @@ function post(path, type, body, read) {
     const headers = { 'content-type': type, 'content-length': body.length };
     const method = body.length === 0 ? 'GET' : 'POST';
     const request = http.request({ port, path, method, headers }, (response) => {
-      if (response.statusCode === 200) resolve(read(response));
-      else collect(response).then((text) => reject(new Error(`${path}: ${text}`)), reject);
+      if (response.statusCode === 200) {
+        resolve(read(response));
+        return;
+      }
+      const refused = (bytes) => reject(new Error(`${path}: ${bytes.toString()}`));
+      collect(response).then(refused, reject);
     });
     request.on('error', reject);
     request.end(body);

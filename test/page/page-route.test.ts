@@ -15,12 +15,17 @@ function get(route: Route | undefined, headers: Record<string, string> = {}): Pr
   return handle({ headers }, new URLSearchParams());
 }
 
+function textOf({ body }: RouteAnswer): string {
+  if (typeof body === 'string') return body;
+  return body instanceof Uint8Array ? Buffer.from(body).toString() : '';
+}
+
 describe('the routes of the page', () => {
   const routes = new Map(pageRoutes(files));
 
   test('/ names files that are there, and is asked for each time', async () => {
     const answer = await get(routes.get('/'));
-    const paths = [...String(answer.body).matchAll(/(?:src|href)="([^"]+)"/g)].map(([, to]) => to);
+    const paths = [...textOf(answer).matchAll(/(?:src|href)="([^"]+)"/g)].map(([, to]) => to);
     expect(paths).toHaveLength(2);
     for (const path of paths) expect(routes.has(`/${path}`)).toBe(true);
     expect(answer.headers).toMatchObject({ 'cache-control': 'no-cache' });
