@@ -213,9 +213,11 @@ export const LIMITS = {
   /** Streams that a connection may reset at once, and a second from then on; then it is ended. */
   streamResetsMax: 100,
   streamResetsPerSecond: 20,
-  /** The same of all connections of an address; then they are ended, and new ones have to wait. */
+  /** The same of all connections of an address; then they are ended, and new ones are not read ... */
   streamResetsPerAddressMax: 1_000,
   streamResetsPerAddressPerSecond: 200,
+  /** ... for so long, and then closed. */
+  resetWaitMs: 5_000,
   /** Open streams of all connections (each costs about 18 KB), and of those of one address. */
   streamsMax: 4_096,
   streamsPerAddressMax: 2_048,

@@ -23,19 +23,12 @@ const ADDRESSES_KEPT = 4_096;
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #clock: Clock;
-  readonly #mayConnect: (address: string) => boolean;
   readonly #addresses = new Map<string, Address>();
   #open = 0;
 
-  /** `mayConnect` refuses addresses for what they did on other sockets. */
-  constructor(
-    limits: AdmissionLimits,
-    clock: Clock,
-    mayConnect: (address: string) => boolean = () => true,
-  ) {
+  constructor(limits: AdmissionLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#mayConnect = mayConnect;
   }
 
   /** Sockets that are open. */
@@ -45,14 +38,12 @@ export class Admission {
 
   /** Counts the socket until it closes and returns true, or destroys it and returns false. */
   admit(socket: Socket): boolean {
-    const name = socket.remoteAddress ?? '';
     const nowMs = this.#clock.monotonicMs();
-    const address = this.#addressOf(name, nowMs);
+    const address = this.#addressOf(socket.remoteAddress ?? '', nowMs);
     const { connectionsMax, connectionsPerAddressMax } = this.#limits;
     if (
       this.#open >= connectionsMax ||
       address.open >= connectionsPerAddressMax ||
-      !this.#mayConnect(name) ||
       !address.room.take(nowMs)
     ) {
       socket.on('error', () => {});

@@ -63,14 +63,14 @@ export function dispatchHttp2ByContentType(grpc: Server, options: DispatchOption
   const dispatch: StreamListener = (stream, headers, flags, rawHeaders) => {
     // A reset must not become an unhandled 'error' event.
     stream.on('error', () => {});
-    resets.watch(stream);
+    const isForGrpc = isGrpc(headers['content-type']);
+    if (!resets.admit(stream, isForGrpc)) return;
     if (!streams.admit(stream)) {
       // Clients know from this code that nothing was done and that they may send it again.
       stream.close(constants.NGHTTP2_REFUSED_STREAM);
       return;
     }
     boundTime(stream, options.timers, options.longPaths.has(headers[':path'] ?? ''));
-    const isForGrpc = isGrpc(headers['content-type']);
     const excess = isForGrpc ? headerExcess(rawHeaders, options.bounds.headerBytesMax) : undefined;
     if (excess !== undefined) {
       refuseGrpc(stream, excess);

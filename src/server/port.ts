@@ -137,9 +137,7 @@ function takeSockets(
   toHttp2: (socket: Socket) => void,
 ): { readonly undecided: ReadonlySet<Socket>; readonly all: ReadonlySet<Socket> } {
   const { metrics, timers, times } = options;
-  const admission = new Admission(options.admission, options.clock, (address) =>
-    resets.mayConnect(address),
-  );
+  const admission = new Admission(options.admission, options.clock);
   const undecided = new Set<Socket>();
   const all = new Set<Socket>();
   const secure = options.tls !== undefined;
@@ -176,7 +174,8 @@ function takeSockets(
     }
     all.add(socket);
     socket.once('close', () => all.delete(socket));
-    then(socket);
+    if (resets.mayConnect(socket.remoteAddress ?? '')) then(socket);
+    else keepUnread(socket, timers);
   };
   if (!secure) {
     http.on('connection', admitted(decide));
@@ -194,6 +193,19 @@ function takeSockets(
     else decide(socket);
   });
   return { undecided, all };
+}
+
+/**
+ * Lets a socket wait, unread, and ends it. Closed at once, its client would be back with the next one at
+ * once: accepting those costs more than what they are refused for.
+ */
+function keepUnread(socket: Socket, timers: Timers): void {
+  socket.on('error', () => {});
+  socket.pause();
+  socket.once(
+    'close',
+    timers.after(LIMITS.resetWaitMs, () => socket.destroy()),
+  );
 }
 
 type Listener = (this: unknown, socket: Socket) => void;

@@ -1,4 +1,4 @@
-import type { ServerHttp2Stream } from 'node:http2';
+import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -7,9 +7,9 @@ import { TokenBucket } from './token-bucket.ts';
 const ADDRESSES_KEPT = 4_096;
 
 /**
- * Ends connections that open streams only to reset them: each costs us more than it costs them. A
- * connection may reset so many at once and so many a second from then on, and so may an address: one that
- * comes back with a new connection whenever the last one was ended gains nothing by it.
+ * Ends connections that open streams only to reset them, or to end them without a message: each costs us more
+ * than it costs them. A connection may do so many times at once and so many a second from then on, and
+ * so may an address: one that comes back with a new connection whenever the last one was ended gains nothing by it.
  */
 export class ResetCount {
   readonly #clock: Clock;
@@ -20,24 +20,44 @@ export class ResetCount {
     this.#clock = clock;
   }
 
-  /** Counts a reset by the client before the answer was complete. */
-  watch(stream: ServerHttp2Stream): void {
+  /**
+   * Counts the stream if it is reset before its answer was complete or, where it `needsMessage`, brings
+   * nothing. Ends the connection and returns false if it or its address has used its share up: what is
+   * refused here costs nothing of a call.
+   */
+  admit(stream: ServerHttp2Stream, needsMessage: boolean): boolean {
     const { session } = stream;
-    if (session === undefined) return;
-    stream.once('aborted', () => {
-      const nowMs = this.#clock.monotonicMs();
-      let own = this.#sessions.get(session);
-      if (own === undefined) {
-        own = new TokenBucket(LIMITS.streamResetsMax, LIMITS.streamResetsPerSecond, nowMs);
-        this.#sessions.set(session, own);
-      }
-      const mayOwn = own.take(nowMs);
-      const mayAddress = this.#addressOf(session.socket?.remoteAddress ?? '', nowMs).take(nowMs);
-      if (!mayOwn || !mayAddress) session.destroy();
+    if (session === undefined) return true;
+    const address = session.socket?.remoteAddress ?? '';
+    const nowMs = this.#clock.monotonicMs();
+    if (
+      isSpent(this.#sessions.get(session), nowMs) ||
+      isSpent(this.#addresses.get(address), nowMs)
+    ) {
+      session.destroy();
+      return false;
+    }
+    let aborted = false;
+    stream.once('aborted', () => (aborted = true));
+    stream.once('close', () => {
+      if (aborted || (needsMessage && !stream.readableDidRead)) this.#count(session, address);
     });
+    return true;
   }
 
-  /** Whether an address may open connections: while it has room for the resets of one. */
+  #count(session: Http2Session, address: string): void {
+    const nowMs = this.#clock.monotonicMs();
+    let own = this.#sessions.get(session);
+    if (own === undefined) {
+      own = new TokenBucket(LIMITS.streamResetsMax, LIMITS.streamResetsPerSecond, nowMs);
+      this.#sessions.set(session, own);
+    }
+    const mayOwn = own.take(nowMs);
+    const mayAddress = this.#addressOf(address, nowMs).take(nowMs);
+    if (!mayOwn || !mayAddress) session.destroy();
+  }
+
+  /** Whether new connections of an address are served: while it has room for the resets of one. */
   mayConnect(address: string): boolean {
     const room = this.#addresses.get(address);
     return room === undefined || room.left(this.#clock.monotonicMs()) >= LIMITS.streamResetsMax;
@@ -62,4 +82,8 @@ export class ResetCount {
       if (room.isFull(nowMs)) this.#addresses.delete(address);
     }
   }
+}
+
+function isSpent(room: TokenBucket | undefined, nowMs: number): boolean {
+  return room !== undefined && room.left(nowMs) < 1;
 }

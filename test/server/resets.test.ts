@@ -37,6 +37,34 @@ test('a connection that only resets its streams is ended, one that does so at ti
   await it.server.stop(0);
 });
 
+test('a connection whose calls bring no message is ended, one whose calls do is not', async () => {
+  const it = await startFixture();
+  const call = (session: ClientHttp2Session, ...bytes: Uint8Array[]): Promise<unknown> => {
+    const stream = session.request({
+      ':method': 'POST',
+      ':path': '/push.v1.PusherService/Push',
+      'content-type': 'application/grpc',
+      te: 'trailers',
+    });
+    stream.on('error', () => {});
+    for (const chunk of bytes) stream.write(chunk);
+    stream.end();
+    stream.resume();
+    return new Promise((resolve) => stream.once('close', resolve));
+  };
+  const hostile = connect(it.url);
+  hostile.on('error', () => {});
+  const usual = connect(it.url);
+  usual.on('error', () => {});
+  for (let i = 0; i < 2 * LIMITS.streamResetsMax; i++) await call(usual, new Uint8Array(5));
+  expect(usual.destroyed).toBe(false);
+  const closed = once(hostile, 'close');
+  for (let i = 0; i < 20 * LIMITS.streamResetsMax && !hostile.destroyed; i++) await call(hostile);
+  await closed;
+  usual.destroy();
+  await it.server.stop(0);
+});
+
 test('an address that comes back with another connection for its resets has to wait', async () => {
   let nowMs = 1_000;
   const clock = { ...systemClock, monotonicMs: () => nowMs };
@@ -55,7 +83,7 @@ test('an address that comes back with another connection for its resets has to w
   await it.server.stop(0);
 });
 
-/** Opens a connection and resets streams until it is ended; false if it was not let in. */
+/** Opens a connection and resets streams until it is ended; false if it was not read. */
 async function resetOnce(url: string): Promise<boolean> {
   const session = connect(url);
   session.on('error', () => {});
