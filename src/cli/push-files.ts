@@ -32,7 +32,9 @@ export async function push(files: readonly string[], flags: PushFlags, io: CliIo
       const format = folded ? 'folded' : 'pprof';
       const sender = 'tephra-cli';
       await send(remote, file, { service, labels, format, start: atMs, sender, payload });
-      stored.push({ file, service, bytes: payload.byteLength });
+      // Where a label names the service, it is that of the series.
+      const stands = labels['service_name'] ?? service;
+      stored.push({ file, service: stands, bytes: payload.byteLength });
     } catch (error) {
       // The other files may still be good; a server that is not there is told once.
       if (!(error instanceof FileError)) throw error;

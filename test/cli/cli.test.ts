@@ -99,6 +99,14 @@ describe('tephra', () => {
 });
 
 describe('tephra push', () => {
+  test('tells of the service that a label named', async () => {
+    const run = await tephra('push', join(folder, 'shop.api.pb.gz'), '--label', 'service_name=web');
+    expect(run.err).toBe(
+      'stored 1 profile (7 bytes) of web\nquery: tephra query top --service web\n',
+    );
+    expect(it.engine.pushed[0]?.labels).toContainEqual(['service_name', 'web']);
+  });
+
   test('sends pprof at the present time and says what to ask next', async () => {
     const run = await tephra('push', join(folder, 'shop.api.pb.gz'), '--label', 'region=eu');
     expect(run).toMatchObject({ code: 0, out: '' });
