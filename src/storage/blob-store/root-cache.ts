@@ -1,6 +1,7 @@
 import { KeptByUse } from '../../base/kept-by-use.ts';
-import type { BlobInfo, BlobStore, ByteRange, CasOutcome, Root } from './contract.ts';
+import type { BlobStore, ByteRange, CasOutcome, Root } from './contract.ts';
 import { volumeOf } from './contract.ts';
+import { ForwardingStore } from './forwarding.ts';
 
 /** What a root takes beside its bytes and its name: an entry of a map and an object. */
 const ENTRY_BYTES = 128;
@@ -17,8 +18,7 @@ interface Reading {
  * host. What it tells was the root at some time since the call, as a read of the store does: a swap makes
  * it forget before it begins, and what a read brings that began before a swap ended is not kept.
  */
-export class RootCachingStore implements BlobStore {
-  readonly #store: BlobStore;
+export class RootCachingStore extends ForwardingStore {
   readonly #bytesMax: number;
   readonly #roots = new KeptByUse<Root | null>();
   readonly #readings = new Map<string, Reading>();
@@ -27,11 +27,11 @@ export class RootCachingStore implements BlobStore {
 
   /** `bytesMax`: budget of what is remembered. */
   constructor(store: BlobStore, bytesMax: number) {
-    this.#store = store;
+    super(store);
     this.#bytesMax = bytesMax;
   }
 
-  readRoot(name: string): Promise<Root | null> {
+  override readRoot(name: string): Promise<Root | null> {
     const known = this.#roots.get(name);
     if (known !== undefined) return Promise.resolve(known);
     const underWay = this.#readings.get(name);
@@ -46,68 +46,40 @@ export class RootCachingStore implements BlobStore {
     return reading.root;
   }
 
-  async casRoot(name: string, token: string | null, bytes: Uint8Array): Promise<CasOutcome> {
+  override async casRoot(
+    name: string,
+    token: string | null,
+    bytes: Uint8Array,
+  ): Promise<CasOutcome> {
     this.#forget(name);
     try {
-      return await this.#store.casRoot(name, token, bytes);
+      return await this.store.casRoot(name, token, bytes);
     } finally {
       this.#forget(name);
     }
   }
 
   /** What a root names and is not there, or not readable: the root may be another by now. */
-  async get(key: string, range?: ByteRange): Promise<Uint8Array | null> {
+  override async get(key: string, range?: ByteRange): Promise<Uint8Array | null> {
     let found: Uint8Array | null = null;
     try {
-      found = await this.#store.get(key, range);
+      found = await this.store.get(key, range);
       return found;
     } finally {
       if (found === null) this.#forgetVolume(volumeOf(key));
     }
   }
 
-  async dropVolume(volume: string): Promise<void> {
+  override async dropVolume(volume: string): Promise<void> {
     try {
-      await this.#store.dropVolume(volume);
+      await this.store.dropVolume(volume);
     } finally {
       this.#forgetVolume(volume);
     }
   }
 
-  put(key: string, bytes: Uint8Array, markers?: readonly string[]): Promise<void> {
-    return this.#store.put(key, bytes, markers);
-  }
-
-  size(key: string): Promise<number | null> {
-    return this.#store.size(key);
-  }
-
-  list(prefix: string, after?: string): Promise<readonly BlobInfo[]> {
-    return this.#store.list(prefix, after);
-  }
-
-  remove(keys: readonly string[]): Promise<void> {
-    return this.#store.remove(keys);
-  }
-
-  hasMarkers(markers: readonly string[]): Promise<readonly boolean[]> {
-    return this.#store.hasMarkers(markers);
-  }
-
-  listRoots(prefix: string): Promise<readonly string[]> {
-    return this.#store.listRoots(prefix);
-  }
-
-  listVolumes(kind: string): Promise<readonly string[]> {
-    return this.#store.listVolumes(kind);
-  }
-
-  probe(): Promise<void> {
-    return this.#store.probe();
-  }
-
   async #read(name: string, version: number): Promise<Root | null> {
-    const root = await this.#store.readRoot(name);
+    const root = await this.store.readRoot(name);
     if (version === this.#version) {
       this.#roots.set(name, root, costOf(name, root));
       this.#roots.shrink(this.#bytesMax);

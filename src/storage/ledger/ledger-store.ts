@@ -1,4 +1,5 @@
 import type { BlobInfo, BlobStore, ByteRange, CasOutcome, Root } from '../blob-store/contract.ts';
+import { ForwardingStore } from '../blob-store/forwarding.ts';
 import { parseFragmentKey, parseRawVolume, parseRootName, rawVolume } from '../keys.ts';
 import { decodeRoot } from '../root/decode.ts';
 import { headMarkShard } from '../shard/head-mark.ts';
@@ -39,8 +40,7 @@ export interface LedgerStart {
  * of each root. Marks never run ahead of what is durable; they are saved by {@link LedgerStore.save},
  * and before a volume is dropped, so that what retention takes is never missed.
  */
-export class LedgerStore implements BlobStore {
-  readonly #store: BlobStore;
+export class LedgerStore extends ForwardingStore {
   readonly #save: (marks: Marks) => Promise<void>;
   readonly #writers = new Map<string, Writer>();
   readonly #roots = new Map<string, number>();
@@ -51,7 +51,7 @@ export class LedgerStore implements BlobStore {
   #changed = true;
 
   constructor(start: LedgerStart) {
-    this.#store = start.store;
+    super(start.store);
     this.#save = start.save;
     this.#distrusted = start.distrusted;
     this.#unlisted = new Set(start.listing.findings.map(({ what }) => what));
@@ -108,14 +108,18 @@ export class LedgerStore implements BlobStore {
     }
   }
 
-  async put(key: string, bytes: Uint8Array, markers?: readonly string[]): Promise<void> {
-    await this.#store.put(key, bytes, markers);
+  override async put(key: string, bytes: Uint8Array, markers?: readonly string[]): Promise<void> {
+    await this.store.put(key, bytes, markers);
     const address = parseFragmentKey(key);
     if (address !== undefined) this.#land(address);
   }
 
-  async casRoot(name: string, token: string | null, bytes: Uint8Array): Promise<CasOutcome> {
-    const outcome = await this.#store.casRoot(name, token, bytes);
+  override async casRoot(
+    name: string,
+    token: string | null,
+    bytes: Uint8Array,
+  ): Promise<CasOutcome> {
+    const outcome = await this.store.casRoot(name, token, bytes);
     if (outcome.outcome === 'ok' && parseRootName(name) !== undefined) {
       const { gen } = decodeRoot(bytes);
       if (gen > (this.#roots.get(name) ?? 0)) this.#roots.set(name, gen);
@@ -125,12 +129,12 @@ export class LedgerStore implements BlobStore {
   }
 
   /** Rejects with `corrupt_block` where the root is older than its mark, or gone. */
-  async readRoot(name: string): Promise<Root | null> {
+  override async readRoot(name: string): Promise<Root | null> {
     const shard = headMarkShard(name);
     if (shard !== undefined && this.#distrusted.has(shard)) return null;
     // Before the read: a commit that lands meanwhile must not make what was read look old.
     const mark = this.#roots.get(name);
-    const root = await this.#watch(name, this.#store.readRoot(name));
+    const root = await this.#watch(name, this.store.readRoot(name));
     if (mark !== undefined) {
       const gen = root === null ? 0 : decodeRoot(root.bytes).gen;
       if (gen < mark) {
@@ -141,7 +145,7 @@ export class LedgerStore implements BlobStore {
     return root;
   }
 
-  async dropVolume(volume: string): Promise<void> {
+  override async dropVolume(volume: string): Promise<void> {
     // First the marks: a crash in between must not make what was dropped look lost.
     if (parseRawVolume(volume) !== undefined) {
       for (const writer of this.#writers.values()) {
@@ -155,39 +159,15 @@ export class LedgerStore implements BlobStore {
     }
     this.#changed = true;
     await this.save();
-    await this.#store.dropVolume(volume);
+    await this.store.dropVolume(volume);
   }
 
-  get(key: string, range?: ByteRange): Promise<Uint8Array | null> {
-    return this.#watch(key, this.#store.get(key, range));
+  override get(key: string, range?: ByteRange): Promise<Uint8Array | null> {
+    return this.#watch(key, this.store.get(key, range));
   }
 
-  size(key: string): Promise<number | null> {
-    return this.#store.size(key);
-  }
-
-  list(prefix: string, after?: string): Promise<readonly BlobInfo[]> {
-    return this.#watch(prefix, this.#store.list(prefix, after));
-  }
-
-  remove(keys: readonly string[]): Promise<void> {
-    return this.#store.remove(keys);
-  }
-
-  hasMarkers(markers: readonly string[]): Promise<readonly boolean[]> {
-    return this.#store.hasMarkers(markers);
-  }
-
-  listRoots(prefix: string): Promise<readonly string[]> {
-    return this.#store.listRoots(prefix);
-  }
-
-  listVolumes(kind: string): Promise<readonly string[]> {
-    return this.#store.listVolumes(kind);
-  }
-
-  probe(): Promise<void> {
-    return this.#store.probe();
+  override list(prefix: string, after?: string): Promise<readonly BlobInfo[]> {
+    return this.#watch(prefix, this.store.list(prefix, after));
   }
 
   /** Every read of every thread passes here: what is damaged is told once, whoever met it. */
