@@ -12,13 +12,13 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startServer } from './own-server.mjs';
 
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const only = args.filter((arg) => !arg.startsWith('--'));
 const COUNT = quick ? 40 : 500;
 const SECONDS = quick ? 2 : Number(process.env.SECONDS ?? 60);
-const ROOT = process.env.TEPHRA_BUILD ?? fileURLToPath(new URL('../dist/', import.meta.url));
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const PORT_OF_GOOD = args.indexOf('--good') + 1;
@@ -31,29 +31,11 @@ if (PORT_OF_GOOD > 0) {
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'tephra-hostile-'));
-const server = spawn(
-  process.execPath,
-  [
-    join(ROOT, 'cli/main.js'),
-    'serve',
-    '--no-self-profile',
-    '--listen=127.0.0.1:0',
-    `--data-dir=${join(folder, 'data')}`,
-    '--workers=1',
-    '--max-connections-per-address=unlimited',
-    '--max-connection-rate=unlimited',
-  ],
-  { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NO_COLOR: '1' } },
-);
-const port = await new Promise((resolve, reject) => {
-  let text = '';
-  server.stdout.on('data', (chunk) => {
-    text += chunk;
-    const found = /"address":"127\.0\.0\.1:(\d+)"/.exec(text);
-    if (found) resolve(Number(found[1]));
-  });
-  server.once('exit', () => reject(new Error('the server ended')));
-});
+const { server, port } = await startServer(join(folder, 'data'), [
+  '--workers=1',
+  '--max-connections-per-address=unlimited',
+  '--max-connection-rate=unlimited',
+]);
 
 /** Shares are by address, so the hostile ones have another than the good one. */
 const HOSTILE = '127.0.0.2';

@@ -11,15 +11,14 @@
  * same bytes. Loopback only; ends by itself, with exit code 1 if a growth is over 64 MB. `--quick`: small, to see
  * that it runs.
  */
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import http2 from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { createGunzip } from 'node:zlib';
+import { startServer } from './own-server.mjs';
 import { ProtoWriter } from './proto-writer.mjs';
 import { seededUnit } from './random.mjs';
 
@@ -35,7 +34,6 @@ const OWN = option('own', 7);
 const STALL_MS = option('stall', quick ? 500 : 10_000);
 const BYTES_PER_SECOND = option('rate', quick ? 100e6 : 20e6);
 const only = args.filter((arg) => !arg.startsWith('--'));
-const ROOT = process.env.TEPHRA_BUILD ?? fileURLToPath(new URL('../dist/', import.meta.url));
 const GROWTH_MB_MOST = 64;
 const LOCATIONS = 8_650;
 const STACKS_A_PUSH = 1_000;
@@ -49,21 +47,7 @@ let server;
 let port;
 
 async function start() {
-  const flags = ['serve', '--no-self-profile', '--listen=127.0.0.1:0'];
-  server = spawn(
-    process.execPath,
-    [join(ROOT, 'cli/main.js'), ...flags, `--data-dir=${join(folder, 'data')}`],
-    { stdio: ['ignore', 'pipe', 'inherit'], env: { ...process.env, NO_COLOR: '1' } },
-  );
-  port = await new Promise((resolve, reject) => {
-    let text = '';
-    server.stdout.on('data', (chunk) => {
-      text += chunk;
-      const found = /"address":"127\.0\.0\.1:(\d+)"/.exec(text);
-      if (found) resolve(Number(found[1]));
-    });
-    server.once('exit', () => reject(new Error('the server ended')));
-  });
+  ({ server, port } = await startServer(join(folder, 'data')));
 }
 
 /** Waits until the server has done what it had to do: no more than 3 % of a core for two seconds. */

@@ -2,13 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startApp, type App, type AppDeps } from '../../src/app.ts';
-import { systemClock, systemTimers } from '../../src/base/clock.ts';
-import { systemFileSystem } from '../../src/base/file-system.ts';
-import { silentLogger } from '../../src/base/logger.ts';
-import { createMetrics } from '../../src/base/metrics.ts';
-import { systemRandom } from '../../src/base/random.ts';
+import { startApp, type App } from '../../src/app.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { appDeps } from '../support/app-deps.ts';
 import { JSON_TYPE, send } from './fixture.ts';
 
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
@@ -19,23 +15,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-const deps = (): AppDeps => ({
-  clock: systemClock,
-  timers: systemTimers,
-  random: systemRandom,
-  fs: systemFileSystem,
-  logger: silentLogger,
-  metrics: createMetrics(),
-  cores: 1,
-  memoryBytes: 2 ** 33,
-});
 const start = (flags: Record<string, string> = {}): Promise<App> =>
   startApp(
     loadConfig({
       flags: { listen: '127.0.0.1:0', dataDir: join(folder, 'data'), workers: '0', ...flags },
       environment: {},
     }),
-    deps(),
+    appDeps(),
   );
 const url = (app: App): string => `http://127.0.0.1:${app.address.port}`;
 const total = async (app: App): Promise<unknown> => {

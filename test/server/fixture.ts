@@ -1,4 +1,5 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
+import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { create, toBinary } from '@bufbuild/protobuf';
 import { systemClock, systemTimers } from '../../src/base/clock.ts';
 import { silentLogger } from '../../src/base/logger.ts';
@@ -235,3 +236,15 @@ export function send(
 
 export const PROTO = { 'content-type': 'application/proto' };
 export const JSON_TYPE = { 'content-type': 'application/json' };
+
+/** Opens a gRPC call on an HTTP/2 connection; nothing of its message is sent. */
+export function openGrpc(session: ClientHttp2Session, path: string): ClientHttp2Stream {
+  const stream = session.request({
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  stream.on('error', () => {});
+  return stream;
+}

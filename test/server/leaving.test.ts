@@ -4,7 +4,7 @@ import { connect } from 'node:http2';
 import { connect as dial } from 'node:net';
 import { expect, test } from '@jest/globals';
 import { openBytes } from '../support/stream-agent.ts';
-import { startFixture, type Fixture } from './fixture.ts';
+import { openGrpc, startFixture, type Fixture } from './fixture.ts';
 
 /** Far longer than these tests may take: nothing in them may need it. */
 const GRACE_MS = 120_000;
@@ -18,16 +18,7 @@ async function openStream({ url }: Fixture): Promise<{
   await once(socket, 'connect');
   const session = connect(url, { createConnection: () => socket });
   session.on('error', () => {});
-  const stream = session.request(
-    {
-      ':method': 'POST',
-      ':path': '/tephra.v1.IngestService/Stream',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    },
-    { endStream: false },
-  );
-  stream.on('error', () => {});
+  const stream = openGrpc(session, '/tephra.v1.IngestService/Stream');
   const welcome = once(stream, 'data');
   const bytes = openBytes({ instance: new Uint8Array(16).fill(1) });
   const prefix = Buffer.alloc(5);

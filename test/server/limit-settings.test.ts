@@ -1,18 +1,22 @@
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect as connectHttp2, constants, type ClientHttp2Session } from 'node:http2';
+import {
+  connect as connectHttp2,
+  constants,
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+} from 'node:http2';
 import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type App } from '../../src/app.ts';
-import { systemClock, systemTimers, type Timers } from '../../src/base/clock.ts';
-import { systemFileSystem } from '../../src/base/file-system.ts';
-import { silentLogger } from '../../src/base/logger.ts';
-import { createMetrics } from '../../src/base/metrics.ts';
-import { systemRandom } from '../../src/base/random.ts';
+import { systemTimers, type Timers } from '../../src/base/clock.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { JSON_TYPE, send } from './fixture.ts';
+import { appDeps } from '../support/app-deps.ts';
+import { JSON_TYPE, openGrpc, send } from './fixture.ts';
+
+const PUSH = '/push.v1.PusherService/Push';
 
 let folder: string;
 let app: App;
@@ -47,16 +51,7 @@ beforeAll(async () => {
     },
     environment: {},
   });
-  app = await startApp(config, {
-    clock: systemClock,
-    timers,
-    random: systemRandom,
-    fs: systemFileSystem,
-    logger: silentLogger,
-    metrics: createMetrics(),
-    cores: 1,
-    memoryBytes: 2 ** 33,
-  });
+  app = await startApp(config, { ...appDeps(), timers });
   url = `http://127.0.0.1:${app.address.port}`;
 });
 afterAll(async () => {
@@ -97,14 +92,8 @@ test('an address and a connection have as many open streams as the settings say'
     expect(settings.maxConcurrentStreams).toBe(2);
     return session;
   };
-  const streamOf = (session: ClientHttp2Session): ReturnType<ClientHttp2Session['request']> => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': '/push.v1.PusherService/Push',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    });
-    stream.on('error', () => {});
+  const streamOf = (session: ClientHttp2Session): ClientHttp2Stream => {
+    const stream = openGrpc(session, PUSH);
     stream.write(Buffer.from([0]));
     return stream;
   };

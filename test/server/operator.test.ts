@@ -8,12 +8,8 @@ import { Code, createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { startApp, type App } from '../../src/app.ts';
-import { systemClock, systemTimers } from '../../src/base/clock.ts';
-import { systemFileSystem } from '../../src/base/file-system.ts';
-import { silentLogger } from '../../src/base/logger.ts';
-import { createMetrics } from '../../src/base/metrics.ts';
-import { systemRandom } from '../../src/base/random.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { appDeps } from '../support/app-deps.ts';
 import {
   ServerReflection,
   type ServerReflectionRequestSchema,
@@ -53,16 +49,7 @@ test('a certificate that was replaced is used from the reload on, a broken one i
       flags: { listen: '127.0.0.1:0', dataDir, workers: '0', ...files },
       environment: {},
     }),
-    {
-      clock: systemClock,
-      timers: systemTimers,
-      random: systemRandom,
-      fs: systemFileSystem,
-      logger: silentLogger,
-      metrics: createMetrics(),
-      cores: 1,
-      memoryBytes: 2 ** 33,
-    },
+    appDeps(),
   );
   const { port } = app.address;
   expect(await shownName(port)).toBe('first');

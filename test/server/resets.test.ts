@@ -3,17 +3,13 @@ import { connect, constants, type ClientHttp2Session } from 'node:http2';
 import { expect, test } from '@jest/globals';
 import { systemClock } from '../../src/base/clock.ts';
 import { LIMITS } from '../../src/base/limits.ts';
-import { send, startFixture } from './fixture.ts';
+import { openGrpc, send, startFixture } from './fixture.ts';
+
+const PUSH = '/push.v1.PusherService/Push';
 
 async function reset(session: ClientHttp2Session, count: number): Promise<void> {
   for (let i = 0; i < count && !session.destroyed; i++) {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': '/push.v1.PusherService/Push',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    });
-    stream.on('error', () => {});
+    const stream = openGrpc(session, PUSH);
     stream.write(Buffer.from([0]));
     // So that the server has seen it before it is gone.
     if (i % 10 === 9) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -40,13 +36,7 @@ test('a connection that only resets its streams is ended, one that does so at ti
 test('a connection whose calls bring no message is ended, one whose calls do is not', async () => {
   const it = await startFixture();
   const call = (session: ClientHttp2Session, ...bytes: Uint8Array[]): Promise<unknown> => {
-    const stream = session.request({
-      ':method': 'POST',
-      ':path': '/push.v1.PusherService/Push',
-      'content-type': 'application/grpc',
-      te: 'trailers',
-    });
-    stream.on('error', () => {});
+    const stream = openGrpc(session, PUSH);
     for (const chunk of bytes) stream.write(chunk);
     stream.end();
     stream.resume();

@@ -10,6 +10,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { StreamRequestSchema } from '../../src/gen/tephra/v1/stream_pb.ts';
 import { openBytes, TestEncoder } from '../support/stream-agent.ts';
 import { Call, samplePart, StreamServer, type OpenedCall } from '../support/stream-server.ts';
+import { openGrpc } from './fixture.ts';
 
 /** A stream beside: a batch before and one after, on one call and in one epoch. */
 class Bystander {
@@ -303,14 +304,8 @@ function rawCall(
   bytes: Buffer,
 ): { readonly stream: ClientHttp2Stream; readonly status: Promise<string> } {
   const session = connect(`http://127.0.0.1:${port}`);
-  const stream = session.request({
-    ':method': 'POST',
-    ':path': '/tephra.v1.IngestService/Stream',
-    'content-type': 'application/grpc',
-    te: 'trailers',
-  });
+  const stream = openGrpc(session, '/tephra.v1.IngestService/Stream');
   if (bytes.byteLength > 0) stream.write(bytes);
-  stream.on('error', () => {});
   const status = new Promise<string>((resolve) => {
     const take = (headers: IncomingHttpHeaders): void => {
       const code = headers['grpc-status'];

@@ -9,6 +9,7 @@ import { heapBytesOf } from '../../support/heap-bytes.ts';
 import { bomb, cut } from './gzip.ts';
 import { MESSAGE_ROWS, type MessageRow } from './message-rows.ts';
 import {
+  BOMB_HEAP_BYTES,
   FEW_CALLS,
   GOOD,
   httpOf,
@@ -22,12 +23,6 @@ import {
   type PushCall,
 } from './push-bench.ts';
 import type { RawAnswer } from './raw-ways.ts';
-
-/**
- * What a bomb may cost on the heap, all ways together, this process's clients too: decoding one takes 350 MB
- * a way, and a busy machine reads bodies in more and smaller pieces.
- */
-const BOMB_HEAP_BYTES = 256 << 20;
 
 let bench: PushBench;
 beforeAll(async () => {

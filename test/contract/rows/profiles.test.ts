@@ -7,6 +7,7 @@ import { Code } from '@connectrpc/connect';
 import { heapBytesOf } from '../../support/heap-bytes.ts';
 import { PROFILE_ROWS, type ProfileRow } from './profile-rows.ts';
 import {
+  BOMB_HEAP_BYTES,
   FEW_CALLS,
   GOOD,
   httpOf,
@@ -23,11 +24,6 @@ import {
 } from './push-bench.ts';
 import type { RawAnswer } from './raw-ways.ts';
 
-/**
- * What a bomb may cost on the heap, all ways together, this process's clients too: decoding one takes 350 MB
- * a way, and a busy machine reads bodies in more and smaller pieces.
- */
-const BOMB_HEAP_BYTES = 256 << 20;
 /** What is left of its bytes in buffers beyond what the clients sent. */
 const RSS_BYTES = 512 << 20;
 

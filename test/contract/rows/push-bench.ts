@@ -14,6 +14,12 @@ import { HTTP_VERSIONS, RAW_WAYS, RawClient, type RawAnswer, type RawWay } from 
 /** What `tephra.v1` and the compatible interface call the same thing. */
 export type Service = 'push' | 'tephra';
 
+/**
+ * What a bomb may cost on the heap, all ways together, this process's clients too: decoding one takes 350 MB
+ * a way, and a busy machine reads bodies in more and smaller pieces.
+ */
+export const BOMB_HEAP_BYTES = 256 << 20;
+
 /** Names of the methods. */
 export const PUSH_METHODS: Readonly<Record<Service, string>> = {
   push: 'push.v1.PusherService/Push',
