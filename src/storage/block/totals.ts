@@ -1,8 +1,8 @@
 import { MINUTE_MS } from '../../base/time.ts';
 import { type BlockSectionView, type FamilyView, readMinute, readMinutePushes } from './decode.ts';
 
-/** Whole numbers of pushes: doubles where all are exact. */
-export type Totals = Float64Array | BigInt64Array;
+/** Whole numbers of pushes, up to 2^64 - 1: doubles where all are exact. */
+export type Totals = Float64Array | BigUint64Array;
 
 /** When each push of a family began, and its total by type: all that a timeline asks, without columns. */
 export interface FamilyTotals {
@@ -51,7 +51,7 @@ function totalsOfFamily(section: BlockSectionView, family: FamilyView): FamilyTo
 
 function pack(values: readonly bigint[]): Totals {
   const isExact = values.every((value) => value <= BigInt(Number.MAX_SAFE_INTEGER));
-  return isExact ? Float64Array.from(values, Number) : BigInt64Array.from(values);
+  return isExact ? Float64Array.from(values, Number) : BigUint64Array.from(values);
 }
 
 /** Index of the first time at or after `timeMs` of the day. */

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { MINUTE_MS } from '../../../src/base/time.ts';
 import {
+  type BlockEntry,
   decodeBlock,
   decodeBlockSection,
   type FamilyView,
@@ -9,6 +10,8 @@ import {
 } from '../../../src/storage/block/decode.ts';
 import { encodeBlock } from '../../../src/storage/block/encode.ts';
 import { seekTime, totalsOfSection } from '../../../src/storage/block/totals.ts';
+import { TOTAL_MAX, type TypeColumn } from '../../../src/storage/column/entries.ts';
+import type { PushEntry } from '../../../src/storage/block/pushes.ts';
 import { BLOCK } from '../fixtures.ts';
 
 test('the totals of a section are those of its pushes, in order', () => {
@@ -32,6 +35,25 @@ test('the totals of a section are those of its pushes, in order', () => {
         expect([...column].map(BigInt)).toEqual(pushes.map((push) => push.totals[t]));
       }
     }
+  }
+});
+
+test('totals beyond 2^53, and those beyond 2^63, are exact', () => {
+  const [section] = BLOCK.sections;
+  const [family] = section?.families ?? [];
+  const [minute] = family?.minutes ?? [];
+  if (section === undefined || family === undefined || minute === undefined) throw new RangeError();
+  for (const total of [2n ** 53n + 1n, 2n ** 63n + 1n, TOTAL_MAX]) {
+    const [type] = minute.types.map((one) => ({ ...one, total }));
+    const [push] = minute.pushes;
+    const pushes = [{ ...(push as PushEntry), totals: [total] }];
+    const minutes = [{ ...minute, types: [type as TypeColumn], pushes }];
+    const sections = [{ ...section, families: [{ ...family, minutes }] }];
+    const bytes = encodeBlock({ ...BLOCK, sections });
+    const [entry] = decodeBlock(bytes).sections as [BlockEntry];
+    const view = decodeBlockSection(bytes.subarray(entry.at, entry.end), entry);
+    const [found] = totalsOfSection(view).families;
+    expect([...(found?.totals[0] ?? [])].map(BigInt)).toEqual([total]);
   }
 });
 
