@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Clock } from '../base/clock.ts';
+import { ByAddress } from './by-address.ts';
 import { TokenBucket } from './token-bucket.ts';
 
 /** How many sockets are let in. Infinity = any number. */
@@ -16,19 +17,21 @@ interface Address {
   readonly room: TokenBucket;
 }
 
-/** Addresses beyond which those without sockets are forgotten. */
-const ADDRESSES_KEPT = 4_096;
-
 /** Bounds the sockets of the port: in all, by address, and how fast an address brings new ones. */
 export class Admission {
   readonly #limits: AdmissionLimits;
   readonly #clock: Clock;
-  readonly #addresses = new Map<string, Address>();
+  readonly #addresses: ByAddress<Address>;
   #open = 0;
 
   constructor(limits: AdmissionLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
+    const rate = limits.connectionRateMax;
+    this.#addresses = new ByAddress(
+      (nowMs) => ({ open: 0, room: new TokenBucket(2 * rate, rate, nowMs) }),
+      ({ open, room }, nowMs) => open === 0 && room.isFull(nowMs),
+    );
   }
 
   /** Sockets that are open. */
@@ -39,7 +42,7 @@ export class Admission {
   /** Counts the socket until it closes and returns true, or destroys it and returns false. */
   admit(socket: Socket): boolean {
     const nowMs = this.#clock.monotonicMs();
-    const address = this.#addressOf(socket.remoteAddress ?? '', nowMs);
+    const address = this.#addresses.of(socket.remoteAddress ?? '', nowMs);
     const { connectionsMax, connectionsPerAddressMax } = this.#limits;
     if (
       this.#open >= connectionsMax ||
@@ -57,22 +60,5 @@ export class Admission {
       address.open--;
     });
     return true;
-  }
-
-  #addressOf(name: string, nowMs: number): Address {
-    const found = this.#addresses.get(name);
-    if (found !== undefined) return found;
-    if (this.#addresses.size >= ADDRESSES_KEPT) this.#forget(nowMs);
-    const rate = this.#limits.connectionRateMax;
-    const fresh = { open: 0, room: new TokenBucket(2 * rate, rate, nowMs) };
-    this.#addresses.set(name, fresh);
-    return fresh;
-  }
-
-  /** Addresses without sockets, whose next ones would find all the room again. */
-  #forget(nowMs: number): void {
-    for (const [name, { open, room }] of this.#addresses) {
-      if (open === 0 && room.isFull(nowMs)) this.#addresses.delete(name);
-    }
   }
 }

@@ -3,6 +3,7 @@ import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Cursor, failWire } from '../profile/pprof/wire.ts';
+import { DELIMITED, FIXED_32, FIXED_64, VARINT } from './span.ts';
 
 /**
  * Walks a binary request before it is decoded, and allocates nothing for what it finds: a few bytes of
@@ -36,11 +37,7 @@ interface Step {
   at: number;
 }
 
-const WIRE_VARINT = 0;
-const WIRE_FIXED64 = 1;
-const WIRE_BYTES = 2;
-const WIRE_FIXED32 = 5;
-const LEGAL = new Set([WIRE_VARINT, WIRE_FIXED64, WIRE_BYTES, WIRE_FIXED32]);
+const LEGAL = new Set([VARINT, FIXED_64, DELIMITED, FIXED_32]);
 
 class MessageScan {
   readonly #bytes: Uint8Array;
@@ -73,7 +70,7 @@ class MessageScan {
         at = cursor.skip(bytes, tag, valueAt, end, 0);
         continue;
       }
-      const packed = row.packable && wireType === WIRE_BYTES;
+      const packed = row.packable && wireType === DELIMITED;
       if (wireType !== row.wireType && !packed) {
         failWire(
           `${this.#path(depth)} must not have wire type ${wireType}, before byte ${valueAt}`,
@@ -141,31 +138,31 @@ function rowOf(field: DescField): FieldRow {
     name: field.name,
     repeated,
     wireType,
-    packable: repeated && wireType !== WIRE_BYTES,
+    packable: repeated && wireType !== DELIMITED,
     text: field.scalar === ScalarType.STRING && field.fieldKind !== 'map',
     message: field.fieldKind === 'map' ? undefined : field.message,
   };
 }
 
 function wireTypeOfKind(field: DescField): number {
-  return field.enum === undefined || field.fieldKind === 'map' ? WIRE_BYTES : WIRE_VARINT;
+  return field.enum === undefined || field.fieldKind === 'map' ? DELIMITED : VARINT;
 }
 
 /** Source: https://protobuf.dev/programming-guides/encoding/#structure */
 const WIRE_TYPES: Readonly<Record<ScalarType, number>> = {
-  [ScalarType.DOUBLE]: WIRE_FIXED64,
-  [ScalarType.FLOAT]: WIRE_FIXED32,
-  [ScalarType.INT64]: WIRE_VARINT,
-  [ScalarType.UINT64]: WIRE_VARINT,
-  [ScalarType.INT32]: WIRE_VARINT,
-  [ScalarType.FIXED64]: WIRE_FIXED64,
-  [ScalarType.FIXED32]: WIRE_FIXED32,
-  [ScalarType.BOOL]: WIRE_VARINT,
-  [ScalarType.STRING]: WIRE_BYTES,
-  [ScalarType.BYTES]: WIRE_BYTES,
-  [ScalarType.UINT32]: WIRE_VARINT,
-  [ScalarType.SFIXED32]: WIRE_FIXED32,
-  [ScalarType.SFIXED64]: WIRE_FIXED64,
-  [ScalarType.SINT32]: WIRE_VARINT,
-  [ScalarType.SINT64]: WIRE_VARINT,
+  [ScalarType.DOUBLE]: FIXED_64,
+  [ScalarType.FLOAT]: FIXED_32,
+  [ScalarType.INT64]: VARINT,
+  [ScalarType.UINT64]: VARINT,
+  [ScalarType.INT32]: VARINT,
+  [ScalarType.FIXED64]: FIXED_64,
+  [ScalarType.FIXED32]: FIXED_32,
+  [ScalarType.BOOL]: VARINT,
+  [ScalarType.STRING]: DELIMITED,
+  [ScalarType.BYTES]: DELIMITED,
+  [ScalarType.UINT32]: VARINT,
+  [ScalarType.SFIXED32]: FIXED_32,
+  [ScalarType.SFIXED64]: FIXED_64,
+  [ScalarType.SINT32]: VARINT,
+  [ScalarType.SINT64]: VARINT,
 };

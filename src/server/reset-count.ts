@@ -1,10 +1,8 @@
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
 import type { Clock } from '../base/clock.ts';
 import { LIMITS } from '../base/limits.ts';
+import { ByAddress } from './by-address.ts';
 import { TokenBucket } from './token-bucket.ts';
-
-/** Addresses beyond which those that have all their room are forgotten. */
-const ADDRESSES_KEPT = 4_096;
 
 /**
  * Ends connections that open streams only to reset them, or to end them without a message: each costs us more
@@ -14,7 +12,15 @@ const ADDRESSES_KEPT = 4_096;
 export class ResetCount {
   readonly #clock: Clock;
   readonly #sessions = new WeakMap<object, TokenBucket>();
-  readonly #addresses = new Map<string, TokenBucket>();
+  readonly #addresses = new ByAddress(
+    (nowMs) =>
+      new TokenBucket(
+        LIMITS.streamResetsPerAddressMax,
+        LIMITS.streamResetsPerAddressPerSecond,
+        nowMs,
+      ),
+    (room, nowMs) => room.isFull(nowMs),
+  );
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -32,7 +38,7 @@ export class ResetCount {
     const nowMs = this.#clock.monotonicMs();
     if (
       isSpent(this.#sessions.get(session), nowMs) ||
-      isSpent(this.#addresses.get(address), nowMs)
+      isSpent(this.#addresses.peek(address), nowMs)
     ) {
       session.destroy();
       return false;
@@ -53,34 +59,14 @@ export class ResetCount {
       this.#sessions.set(session, own);
     }
     const mayOwn = own.take(nowMs);
-    const mayAddress = this.#addressOf(address, nowMs).take(nowMs);
+    const mayAddress = this.#addresses.of(address, nowMs).take(nowMs);
     if (!mayOwn || !mayAddress) session.destroy();
   }
 
   /** Whether new connections of an address are served: while it has room for the resets of one. */
   mayConnect(address: string): boolean {
-    const room = this.#addresses.get(address);
+    const room = this.#addresses.peek(address);
     return room === undefined || room.left(this.#clock.monotonicMs()) >= LIMITS.streamResetsMax;
-  }
-
-  #addressOf(address: string, nowMs: number): TokenBucket {
-    let room = this.#addresses.get(address);
-    if (room === undefined) {
-      if (this.#addresses.size >= ADDRESSES_KEPT) this.#forget(nowMs);
-      room = new TokenBucket(
-        LIMITS.streamResetsPerAddressMax,
-        LIMITS.streamResetsPerAddressPerSecond,
-        nowMs,
-      );
-      this.#addresses.set(address, room);
-    }
-    return room;
-  }
-
-  #forget(nowMs: number): void {
-    for (const [address, room] of this.#addresses) {
-      if (room.isFull(nowMs)) this.#addresses.delete(address);
-    }
   }
 }
 
