@@ -16,7 +16,7 @@ import {
   DiffResponseSchema,
   SelectMergeStacktracesResponseSchema,
 } from '../dist/gen/querier/v1/querier_pb.js';
-import { wholeAnswer } from '../dist/server/answer.js';
+import { wholeAnswer } from '../dist/server/answer/answer.js';
 import { Fleet } from './fleet.mjs';
 import { loadFleet } from './filled-engine.mjs';
 import { heading, line, numberFlag, single, spend, spread } from './spent.mjs';

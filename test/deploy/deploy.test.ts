@@ -153,7 +153,7 @@ describe('the Kubernetes manifest', () => {
     'asks a path that exists whether it is well (%s)',
     (kind) => {
       const path = container?.[`${kind}Probe`]?.httpGet.path ?? '';
-      expect(read('src/server/health.ts')).toContain(`'${path}'`);
+      expect(read('src/server/http/health.ts')).toContain(`'${path}'`);
     },
   );
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { pageRoutes } from '../../src/server/page-route.ts';
-import type { Route, RouteAnswer } from '../../src/server/routes.ts';
+import { pageRoutes } from '../../src/server/http/page-route.ts';
+import type { Route, RouteAnswer } from '../../src/server/http/routes.ts';
 
 const files = new Map([
   ['index.html', Buffer.from('<head><script src="page/VERSION/main.js"></script></head>')],

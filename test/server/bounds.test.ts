@@ -3,12 +3,12 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { createRequire } from 'node:module';
 import { systemTimers } from '../../src/base/clock.ts';
-import { Admission } from '../../src/server/admission.ts';
-import { AddressCredits } from '../../src/server/address-credits.ts';
-import { AnswerBudget } from '../../src/server/answer-budget.ts';
-import { areTooTiny } from '../../src/server/body.ts';
-import { Credits } from '../../src/server/credits.ts';
-import { patchGrpc } from '../../src/server/grpc-patch.ts';
+import { Admission } from '../../src/server/port/admission.ts';
+import { AddressCredits } from '../../src/server/body/address-credits.ts';
+import { AnswerBudget } from '../../src/server/answer/budget.ts';
+import { areTooTiny } from '../../src/server/body/body.ts';
+import { Credits } from '../../src/server/body/credits.ts';
+import { patchGrpc } from '../../src/server/grpc/patch.ts';
 
 class FakeSocket extends EventEmitter {
   readonly remoteAddress: string;

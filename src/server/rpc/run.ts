@@ -4,7 +4,7 @@ import type { Clock } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 import type { Logger } from '../../base/logger.ts';
 import type { Metrics } from '../../base/metrics.ts';
-import { hasTinyAnswer } from '../answer-budget.ts';
+import { hasTinyAnswer } from '../answer/budget.ts';
 import type { OpenCalls } from '../open-calls.ts';
 import type { CallContext, Reply, RpcMethod, RpcStream } from './method.ts';
 

@@ -8,10 +8,10 @@ import { constants, type ServerHttp2Stream } from 'node:http2';
 import type { Timers } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { AddressCredits } from '../address-credits.ts';
-import { inflateHeld } from '../body.ts';
-import { boundMessages, CompressedMessage, type PartialBytes } from '../grpc-patch.ts';
-import { grpcStatus } from '../grpc-status.ts';
+import type { AddressCredits } from '../body/address-credits.ts';
+import { inflateHeld } from '../body/body.ts';
+import { boundMessages, CompressedMessage, type PartialBytes } from '../grpc/patch.ts';
+import { grpcStatus } from '../grpc/status.ts';
 import type { HeldMessage } from './session.ts';
 
 /** What bounds messages of streams. */

@@ -17,7 +17,7 @@ import type {
 import type { Label } from '../../profile/labels.ts';
 import { requestKind, SEQUENCE_END } from '../../profile/stream/batch.ts';
 import { FieldError } from '../../profile/stream/field-error.ts';
-import { decodeMessage } from '../rpc-body.ts';
+import { decodeMessage } from '../body/rpc-body.ts';
 
 /** Version of the protocol that is spoken. */
 export const STREAM_VERSION = 1;

@@ -3,7 +3,7 @@ import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { StreamOpened, StreamOpening, StreamReport } from '../../ingest/stream/messages.ts';
 import { FieldError } from '../../profile/stream/field-error.ts';
-import type { Hold } from '../credits.ts';
+import type { Hold } from '../body/credits.ts';
 import { ackBytes, welcomeBytes, type PendingAck, type StreamWindow } from './messages.ts';
 
 /** A message with the credits that it holds. */

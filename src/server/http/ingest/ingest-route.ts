@@ -1,0 +1,105 @@
+import type { IncomingMessage } from 'node:http';
+import { TephraError, type Reason } from '../../../base/errors.ts';
+import type { PushItem } from '../../../ingest/push.ts';
+import type { Engine } from '../../../shards/engine.ts';
+import { inflateHeld, readBody, type BodyRules, type HeldBody } from '../../body/body.ts';
+import { ingestSeries } from './labels.ts';
+import { parseIngestParameters } from './parameters.ts';
+import { parseMultipart } from './multipart.ts';
+import { displayNamesOf } from './sample-type-config.ts';
+import type { Route, RouteAnswer } from '../routes.ts';
+import { countOutcomes, refusalOf } from '../../rpc/push.ts';
+import { ANONYMOUS, type RunDeps } from '../../rpc/run.ts';
+
+/** What ingest needs. */
+export interface IngestDeps extends RunDeps, BodyRules {
+  readonly engine: Engine;
+}
+
+/** What is wrong with the body itself: 422 here, where requests that were built wrongly are 400. */
+const UNPROCESSABLE: ReadonlySet<Reason> = new Set<Reason>([
+  'empty_request',
+  'unsupported_format',
+  'malformed_protobuf',
+  'malformed_gzip',
+  'nested_compression',
+  'nesting_too_deep',
+  'invalid_utf8',
+]);
+
+/** Clients accept exactly this: not 202, not 204. */
+const STORED: RouteAnswer = { status: 200, body: '' };
+
+/** `POST /ingest`: one profile, pprof or folded text, raw or as part `profile` of a form. */
+export function ingestRoute(deps: IngestDeps): Route {
+  return {
+    method: 'POST',
+    errorStatus: (error) => (UNPROCESSABLE.has(error.reason) ? 422 : error.row.http),
+    async handle(request, query) {
+      const { bytes, hold } = await readIngestBody(request, deps);
+      try {
+        const item = ingestItem(request, query, bytes, deps);
+        const outcomes = await deps.engine.push([item]);
+        countOutcomes(deps.metrics, [item], outcomes);
+        const refusal = refusalOf(outcomes);
+        if (refusal !== undefined) throw refusal;
+        return STORED;
+      } finally {
+        hold.release();
+      }
+    },
+  };
+}
+
+/** The body without its content encoding; a profile in it may be compressed once more. */
+async function readIngestBody(request: IncomingMessage, rules: BodyRules): Promise<HeldBody> {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
+  if (!['gzip', 'deflate', 'identity', ''].includes(encoding)) {
+    const found = JSON.stringify(encoding.slice(0, 32));
+    throw new TephraError('unsupported_encoding', `${found}; gzip, deflate and identity are read`);
+  }
+  const body = await readBody(request, rules);
+  return encoding === 'gzip' || encoding === 'deflate'
+    ? inflateHeld(body, encoding, rules.bodyBytesMax)
+    : body;
+}
+
+function ingestItem(
+  request: IncomingMessage,
+  query: URLSearchParams,
+  bytes: Uint8Array,
+  deps: IngestDeps,
+): PushItem {
+  const contentType = request.headers['content-type'] ?? '';
+  const arrivalMs = deps.clock.nowMs();
+  const parameters = parseIngestParameters(query, contentType, arrivalMs);
+  const form = /^multipart\/form-data/i.test(contentType)
+    ? parseMultipart(bytes, contentType)
+    : undefined;
+  // Any form with a part `profile` is pprof, whatever `format` says.
+  const format = form === undefined ? parameters.format : 'pprof';
+  return {
+    tenant: ANONYMOUS,
+    ...ingestSeries(parameters.name, parameters.spyName, format),
+    profileId: '',
+    fromMs: parameters.fromMs,
+    untilMs: parameters.untilMs,
+    format,
+    surface: 'ingest',
+    sampleRateHz: parameters.sampleRateHz,
+    payload: form === undefined ? bytes : profilePart(form),
+    displayNames: displayNamesOf(form?.get('sample_type_config')),
+    arrivalMs,
+  };
+}
+
+function profilePart(form: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  if (form.has('prev_profile')) {
+    throw new TephraError('unsupported_format', 'pairs of cumulative profiles are not read');
+  }
+  const profile = form.get('profile');
+  if (profile === undefined) {
+    throw new TephraError('unsupported_format', 'the form has no part named profile');
+  }
+  return profile;
+}
