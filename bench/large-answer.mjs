@@ -2,14 +2,14 @@
  * Large answers to a reader that is slow: how much the memory of a server grows, over Connect, gRPC and
  * `GET /pprof`, and with the largest flame graph and tree that may be asked for.
  *
- *     npm run build && node bench/large-answer.mjs [--quick] [--stacks 200000] [--depth 600] [--own 7] [way ...]
+ *     npm run build && node bench/large-answer.mjs [--quick] [--tiny] [--stacks 200000] [--depth 600] [--own 7] [way ...]
  *
  * Starts `tephra serve` in a process of its own, pushes stacks of that depth, each with so many nodes of its
  * own, starts it again (what pushes leave behind must not hide what queries take), and asks for one push of
  * them: the dictionary is loaded then, and that is the baseline. Then each way asks for all of them, reads
  * nothing for 10 s, and goes on at 20 MB/s. RSS is taken each 50 ms. All ways of one form must give the
- * same bytes. Loopback only; ends by itself, with exit code 1 if a growth is over 64 MB. `--quick`: small, to see
- * that it runs.
+ * same bytes. Loopback only; ends by itself, with exit code 1 if a growth is over 64 MB. `--quick`: small;
+ * `--tiny`: smaller, by one server and without waiting for it, to see that it runs.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -27,11 +27,12 @@ const option = (name, otherwise) => {
   const at = args.indexOf(`--${name}`);
   return at < 0 ? otherwise : Number(args.splice(at, 2)[1]);
 };
-const quick = args.includes('--quick');
-const STACKS = option('stacks', quick ? 20_000 : 200_000);
-const DEPTH = option('depth', 600);
+const tiny = args.includes('--tiny');
+const quick = tiny || args.includes('--quick');
+const STACKS = option('stacks', tiny ? 2_000 : quick ? 20_000 : 200_000);
+const DEPTH = option('depth', tiny ? 100 : 600);
 const OWN = option('own', 7);
-const STALL_MS = option('stall', quick ? 500 : 10_000);
+const STALL_MS = option('stall', tiny ? 20 : quick ? 500 : 10_000);
 const BYTES_PER_SECOND = option('rate', quick ? 100e6 : 20e6);
 const only = args.filter((arg) => !arg.startsWith('--'));
 const GROWTH_MB_MOST = 64;
@@ -52,6 +53,7 @@ async function start() {
 
 /** Waits until the server has done what it had to do: no more than 3 % of a core for two seconds. */
 async function settled() {
+  if (tiny) return;
   const ticks = () => {
     const fields = readFileSync(`/proc/${server.pid}/stat`, 'utf8').split(') ')[1].split(' ');
     return Number(fields[11]) + Number(fields[12]);
@@ -268,13 +270,15 @@ try {
   await stop();
   await start();
   await settled();
-  await stop();
 
   const hashes = new Map();
   for (const [way, [form, ask]] of Object.entries(WAYS)) {
     if (only.length > 0 && !only.includes(way)) continue;
     // Each way has a process of its own: nothing that an earlier one left may serve it.
-    await start();
+    if (!tiny) {
+      await stop();
+      await start();
+    }
     const one = '{service_name="large",part="1"}';
     await post(`${QUERIER}SelectMergeProfile`, 'application/proto', request(one), collect);
     await settled();
@@ -293,8 +297,8 @@ try {
         `most +${growth.toFixed(0)} MB, at the end +${(samples.at(-1) - before).toFixed(0)} MB` +
         `${over ? ` (over ${GROWTH_MB_MOST})` : ''}${same ? '' : ' DIFFERS'}`,
     );
-    await stop();
   }
+  await stop();
 } finally {
   server.kill('SIGKILL');
   rmSync(folder, { recursive: true, force: true });

@@ -22,7 +22,7 @@ const MAX_NODES = 8_192n;
  *
  * @param {import('./loads.mjs').Load} load
  */
-export async function ask(load, { server, runs, progress }) {
+export async function ask(load, { server, runs, warm, progress }) {
   const client = new ConnectClient(server.url, 4);
   const results = [];
   let asked = 0;
@@ -31,8 +31,8 @@ export async function ask(load, { server, runs, progress }) {
     const wall = [];
     let bytes = 0;
     let cpuBefore;
-    // The first answers are slower: the compiler has not seen them.
-    for (let run = -3; run < runs; run++) {
+    // The first answers, `warm` of them, are slower: the compiler has not seen them.
+    for (let run = -warm; run < runs; run++) {
       if (run === 0) cpuBefore = server.cpuMs();
       const { method, body, sumOf } = KINDS[question.ask](question, ++asked);
       const started = performance.now();

@@ -3,7 +3,7 @@ import { connect } from '../../src/client/index.ts';
 import { Servers } from '../end-to-end/server-process.ts';
 
 jest.setTimeout(90_000);
-const servers = new Servers();
+const servers = new Servers(3);
 afterAll(() => servers.end());
 
 describe('a server', () => {

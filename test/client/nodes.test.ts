@@ -8,9 +8,11 @@ import { NO_NOTES } from '../../src/query/request.ts';
 import { startFixture, type Fixture } from '../server/fixture.ts';
 
 const SELECTION = { profileType: 'a:b:c:d:e', selector: '{}', from: 1, to: 2 };
+/** Long, so that few chunks fill what the server sends ahead. */
+const NAME_LENGTH = 60_000;
 const CHUNK = toBinary(
   MergeStreamResponseSchema,
-  create(MergeStreamResponseSchema, { names: ['total'], parent: [0], name: [0] }),
+  create(MergeStreamResponseSchema, { names: ['n'.repeat(NAME_LENGTH)], parent: [0], name: [0] }),
 );
 
 describe.each(['connect', 'connect-http2', 'grpc'] as const)('over %s', (protocol) => {
@@ -47,7 +49,7 @@ describe.each(['connect', 'connect-http2', 'grpc'] as const)('over %s', (protoco
   test('by leaving the loop', async () => {
     const { chunks } = await client.nodes(SELECTION, { timeoutMs: 0 });
     for await (const { names } of chunks) {
-      expect(names).toEqual(['total']);
+      expect(names.map(({ length }) => length)).toEqual([NAME_LENGTH]);
       break;
     }
     await released;
@@ -65,7 +67,7 @@ describe.each(['connect', 'connect-http2', 'grpc'] as const)('over %s', (protoco
     const { chunks } = await client.nodes(SELECTION, { timeoutMs: 0, signal: controller.signal });
     const read = async (): Promise<void> => {
       for await (const chunk of chunks) {
-        expect(chunk.names).toEqual(['total']);
+        expect(chunk.names.map(({ length }) => length)).toEqual([NAME_LENGTH]);
         controller.abort();
       }
     };

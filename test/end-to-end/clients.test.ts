@@ -29,7 +29,7 @@ jest.setTimeout(withoutGo === undefined ? 600_000 : 60_000);
 const startMs = Math.floor((Date.now() - 600_000) / 60_000) * 60_000;
 const profiles = knownProfiles(startMs);
 const CALLS = dataSourceCalls(profiles, startMs);
-const servers = new Servers();
+const servers = new Servers(3);
 const clients: RealClient[] = [];
 let answered = 0;
 

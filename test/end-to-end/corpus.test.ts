@@ -48,7 +48,7 @@ const profilesIn = (folder: string): string[] =>
     .map((name) => join(folder, name));
 const nameOf = (file: string): string => basename(file, '.pb.gz');
 
-const servers = new Servers();
+const servers = new Servers(3);
 let server: ServerProcess;
 const pushes: Pushed[] = [];
 const compared: Compared = { stacks: 0, answers: 0 };

@@ -27,7 +27,7 @@ const GO_MS = 180_000;
 
 jest.setTimeout(GO_MS);
 
-const servers = new Servers();
+const servers = new Servers(3);
 let server: ServerProcess;
 let stacks = 0;
 beforeAll(async () => {

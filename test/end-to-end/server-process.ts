@@ -54,7 +54,7 @@ export function tephra(...args: string[]): Promise<Finished> {
   return run(process.execPath, [PROGRAM, ...args]);
 }
 
-/** A server in a process of its own, built from `dist/`, with three workers. */
+/** A server in a process of its own, built from `dist/`. */
 export class ServerProcess {
   readonly url: string;
   readonly port: number;
@@ -110,8 +110,14 @@ export class ServerProcess {
 
 /** Starts servers for one test file, and ends those that are left. */
 export class Servers {
+  readonly #workers: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'tephra-end-to-end-'));
   readonly #started: ServerProcess[] = [];
+
+  /** With so many worker threads each. More than one where answers are to be joined: each takes its time to start. */
+  constructor(workers = 1) {
+    this.#workers = workers;
+  }
 
   /** A path in a folder that goes with the test file. */
   path(name: string): string {
@@ -123,7 +129,7 @@ export class Servers {
    * `--tls-cert` its own clients do not check it.
    */
   async start(directory: string, ...flags: string[]): Promise<ServerProcess> {
-    const args = ['serve', '--data-dir', this.path(directory), '--workers', '3'];
+    const args = ['serve', '--data-dir', this.path(directory), '--workers', `${this.#workers}`];
     if (!flags.includes('--listen')) args.push('--listen', '127.0.0.1:0');
     const startedMs = performance.now();
     const child = spawn(process.execPath, [PROGRAM, ...args, ...flags], {

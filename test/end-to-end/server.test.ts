@@ -26,7 +26,7 @@ const READY_CPU_MS_MAX = 4_000;
 // Generous: the machine may be busy with other suites.
 jest.setTimeout(90_000);
 
-const servers = new Servers();
+const servers = new Servers(3);
 afterAll(() => servers.end());
 
 /** Own values of CPU profiles of a service, by names joined with a line feed. */

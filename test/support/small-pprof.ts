@@ -50,7 +50,5 @@ export function smallPprof(parts: Parts = {}): Uint8Array {
 
 /** `count` times the same bytes. */
 export function repeated(unit: readonly number[], count: number): Uint8Array {
-  const bytes = new Uint8Array(unit.length * count);
-  for (let i = 0; i < count; i++) bytes.set(unit, i * unit.length);
-  return bytes;
+  return Buffer.alloc(unit.length * count, Uint8Array.from(unit));
 }

@@ -224,7 +224,7 @@ export const MESSAGE_ROWS: readonly MessageRow[] = [
   {
     row: 46,
     what: '128 MiB of zeros as the request',
-    bytes: () => bomb(2),
+    bytes: () => bomb(128),
     extra: gzipped,
     on: 'few',
     refused: ['body_size_limit', /67108864/],

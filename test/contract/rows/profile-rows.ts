@@ -509,7 +509,7 @@ export const PROFILE_ROWS: readonly ProfileRow[] = [
   {
     row: 46,
     what: '1 GiB of zeros in 1 MB',
-    payload: () => bomb(16),
+    payload: () => bomb(1_024),
     refused: ['decompressed_size', /67108864 bytes/],
     big: true,
     few: true,
