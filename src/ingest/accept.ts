@@ -9,7 +9,7 @@ import type { LabelSet } from '../profile/labels.ts';
 import { inflatePayload } from '../profile/pprof/inflate.ts';
 import { PlainReader } from '../profile/plain/read.ts';
 import { PprofReader } from '../profile/pprof/read.ts';
-import type { ProfileType } from '../profile/profile-type.ts';
+import { typePart, type ProfileType } from '../profile/profile-type.ts';
 import { splitByLabels } from '../profile/sample-labels.ts';
 import type { Dictionary } from '../storage/dictionary/dictionary.ts';
 import { assemble } from './assemble.ts';
@@ -77,11 +77,11 @@ export class Acceptor {
         throw new TephraError('malformed_profile', `sample type ${JSON.stringify(type)} has a "-"`);
       }
       return {
-        name: item.surface === 'ingest' ? seriesName(name, type) : name,
-        type,
-        unit,
-        periodType: periodType.type,
-        periodUnit: periodType.unit,
+        name: typePart(item.surface === 'ingest' ? seriesName(name, type) : name),
+        type: typePart(type),
+        unit: typePart(unit),
+        periodType: typePart(periodType.type),
+        periodUnit: typePart(periodType.unit),
       };
     });
     const bodyMs = columns.timeNanos > 0n ? Number(columns.timeNanos / NANOS_PER_MS) : undefined;

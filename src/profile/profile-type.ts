@@ -12,6 +12,14 @@ export interface ProfileType {
   readonly periodUnit: string;
 }
 
+/**
+ * A part of a type as it is stored: `:` ends a part in the id, and becomes `_`. Event names of perf have
+ * it (`cycles:u`); with it no query could name the type.
+ */
+export function typePart(text: string): string {
+  return text.replaceAll(':', '_');
+}
+
 /** The five-part id of a type. */
 export function formatProfileType(type: ProfileType): string {
   return `${type.name}:${type.type}:${type.unit}:${type.periodType}:${type.periodUnit}`;
