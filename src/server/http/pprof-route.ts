@@ -28,6 +28,7 @@ const UNTIL_DEFAULT = 'now';
 export function pprofRoute(deps: PprofDeps): Route {
   return {
     method: 'GET',
+    isQuery: true,
     async handle(_request, query, signal) {
       const nowMs = deps.clock.nowMs();
       const startMs = parseTime(oneParameter(query, 'from') ?? FROM_DEFAULT, nowMs);

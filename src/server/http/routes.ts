@@ -36,6 +36,8 @@ export interface SlicedBody {
 /** A plain HTTP route. */
 export interface Route {
   readonly method: 'GET' | 'POST';
+  /** It asks the engine: it waits for its turn and for room for its answer, as queries do. Others never wait. */
+  readonly isQuery?: boolean;
   /** The signal fires, with a TephraError as its reason, when the client leaves or the server stops. */
   readonly handle: (
     request: IncomingMessage,
@@ -81,7 +83,7 @@ export async function serveRoute(
   try {
     const answer = await observed(path, deps, async () => {
       const query = parseQuery(search);
-      if (route.method === 'GET') await held.room();
+      if (route.isQuery === true) await held.room();
       return unlessAborted(route.handle(request, query, signal), signal, closeBody);
     });
     forget();
@@ -146,8 +148,10 @@ function packed(
   return request.method === 'HEAD' ? slices : gzipped(slices);
 }
 
+/** Whether the client names gzip, and does not refuse it by a weight of 0 (RFC 9110, 12.5.3). */
 function takesGzip({ headers }: IncomingMessage): boolean {
-  return /\bgzip\b/.test(headers['accept-encoding'] ?? '');
+  const weight = /(?:^|,)\s*gzip\s*(?:;\s*q=([\d.]*)\s*)?(?:,|$)/i.exec(headers['accept-encoding'] ?? '');
+  return weight !== null && Number(weight[1] ?? 1) > 0;
 }
 
 async function sendSlices(

@@ -1,6 +1,8 @@
 import { connect as connectSocket } from 'node:net';
-import { gzipSync } from 'node:zlib';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { LIMITS } from '../../../src/base/limits.ts';
 import { send, startFixture, type Fixture } from '../fixture.ts';
 
 let it: Fixture;
@@ -177,6 +179,42 @@ describe('other routes', () => {
   test.each(['/ready', '/readyz', '/healthz', '/livez'])('%s is 200', async (path) => {
     expect((await send(it.url + path, undefined, {}, 'GET')).status).toBe(200);
     expect((await send(it.url + path, undefined, {}, 'HEAD')).status).toBe(200);
+  });
+
+  test('probes, metrics and what asks no engine never wait for queries', async () => {
+    const busy = await startFixture();
+    let open = (): void => {};
+    busy.engine.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    const get = (path: string): ReturnType<typeof send> => send(busy.url + path, '', {}, 'GET');
+    const query = '/pprof?query=process_cpu:cpu:nanoseconds:cpu:nanoseconds%7B%7D';
+    const queries = Array.from({ length: LIMITS.queriesPerAddressMax }, () => get(query));
+    while (busy.engine.calls.length < LIMITS.queriesPerAddressAtOnce) await nextTurn();
+    const paths = ['/livez', '/healthz', '/ready', '/readyz', '/metrics'];
+    const probes = await Promise.all([...paths, '/api/v1/status/buildinfo'].map(get));
+    expect(probes.map(({ status }) => status)).toEqual(probes.map(() => 200));
+    expect((await get(query)).status).toBe(429);
+    open();
+    expect((await Promise.all(queries)).map(({ status }) => status)).toEqual(
+      queries.map(() => 200),
+    );
+    expect((await get('/metrics')).text).toContain('\ntephra_answer_bytes 0\n');
+    await busy.server.stop(100);
+  });
+
+  test.each([
+    ['gzip', true],
+    ['br, GZIP ; q=0.5', true],
+    ['gzip;q=0', false],
+    ['gzip;q=0.000, *', false],
+    ['identity;q=0', false],
+    ['x-gzip', false],
+  ])('a client that accepts "%s" gets gzip: %p', async (accept, isGzip) => {
+    const answer = await send(`${it.url}/metrics`, '', { 'accept-encoding': accept }, 'GET');
+    expect(answer.headers['content-encoding'] === 'gzip').toBe(isGzip);
+    const body = isGzip ? gunzipSync(answer.body).toString() : answer.text;
+    expect(body).toContain('# TYPE');
   });
 
   test('/metrics is Prometheus text', async () => {

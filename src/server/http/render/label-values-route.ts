@@ -18,6 +18,7 @@ const END_MS = 8.64e15;
 export function labelValuesRoute(deps: RenderDeps): Route {
   return {
     method: 'GET',
+    isQuery: true,
     async handle(_request, query, signal) {
       const label = oneParameter(query, 'label');
       if (label === undefined) throw new TephraError('invalid_argument', 'label is required');

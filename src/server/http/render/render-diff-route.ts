@@ -15,6 +15,7 @@ const RIGHT = { query: 'rightQuery', from: 'rightFrom', until: 'rightUntil' };
 export function renderDiffRoute(deps: RenderDeps): Route {
   return {
     method: 'GET',
+    isQuery: true,
     async handle(_request, query, signal) {
       formatOf(query, ['json']);
       refuseTimeline(query);

@@ -28,6 +28,7 @@ const KEYS = { query: 'query', from: 'from', until: 'until' };
 export function renderRoute(deps: RenderDeps): Route {
   return {
     method: 'GET',
+    isQuery: true,
     async handle(_request, query, signal) {
       const merge = mergeOf(query, KEYS, deps.clock.nowMs(), signal);
       if (formatOf(query, ['json', 'dot']) === 'dot') {
