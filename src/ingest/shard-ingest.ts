@@ -13,7 +13,7 @@ import type { Reservation } from './duplicate-memory.ts';
 import { identityOf } from './identity.ts';
 import type { MarkerLookup } from './markers.ts';
 import type { PushItem, PushOutcome } from './push.ts';
-import { liveScope, openScope } from './scopes.ts';
+import { liveScope, loadSeed, openScope } from './scopes.ts';
 import type { ScopeName } from './scopes.ts';
 import { ShardWriter, WriteDoubtError } from './shard-writer.ts';
 import type { FlushRules } from './shard-writer.ts';
@@ -194,9 +194,12 @@ export class ShardIngest {
     // An await may have ended the epoch, and with it the meaning of ids: ask again, synchronously.
     while (resolved === undefined || !this.#isLive(resolved.scope)) {
       if (this.#state.gate !== undefined) await this.#state.gate;
-      else if (liveScope(this.#state, scopeName) === undefined) {
-        await openScope(this.#state, scopeName);
-      } else resolved = this.#resolve(item, accepted, identity, scopeName);
+      else {
+        if (liveScope(this.#state, scopeName) === undefined) {
+          openScope(this.#state, scopeName, await loadSeed(this.#state, scopeName));
+        }
+        resolved = this.#resolve(item, accepted, identity, scopeName);
+      }
     }
     // From here to `add` nothing awaits: a scope that is live has all rows of this push, in a fragment
     // before this one or in its own.

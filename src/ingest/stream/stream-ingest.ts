@@ -1,6 +1,7 @@
 import { TephraError } from '../../base/errors.ts';
 import { createPause } from '../../base/slice.ts';
-import { openScope } from '../scopes.ts';
+import type { Canonical } from '../../storage/shard/canonical.ts';
+import { loadSeed, openScope } from '../scopes.ts';
 import { BatchIntake, type BatchMessage } from './batch-intake.ts';
 import { NeededScopes } from './batch-scopes.ts';
 import type { StreamBundle, StreamOpened, StreamOpening, StreamReport } from './messages.ts';
@@ -130,7 +131,14 @@ export class StreamIngest {
         const needed = this.#intake.take(open, message, settling);
         if (needed === undefined) return;
         if (state.gate !== undefined) await state.gate;
-        else for (const name of needed.names) await openScope(state, name);
+        else {
+          const seeds: Canonical[] = [];
+          for (const name of needed.names) seeds.push(await loadSeed(state, name));
+          // All at once, and the batch is taken in the same turn.
+          for (const [i, name] of needed.names.entries()) {
+            openScope(state, name, seeds[i] as Canonical);
+          }
+        }
       }
     } catch (thrown) {
       open.stream.fail(TephraError.from(thrown));
