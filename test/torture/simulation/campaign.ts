@@ -1,5 +1,6 @@
 import { replayOf, seedsOf, type Campaign } from '../campaign.ts';
 import { simulate } from './history.ts';
+import { watch } from './watchdog.ts';
 
 /** P10 and P14: one process, its time, its store and its order from a seed. */
 export const simulation: Campaign = {
@@ -11,7 +12,9 @@ export const simulation: Campaign = {
   async run({ seeds, long, failuresMax, tell }) {
     const figures: Record<string, number> = { histories: 0 };
     const failures: string[] = [];
+    const watchdog = watch('simulation');
     for (const seed of seedsOf(seeds)) {
+      watchdog.begin(seed);
       try {
         const counts = await simulate(seed);
         for (const [name, count] of Object.entries(counts)) {
@@ -24,6 +27,7 @@ export const simulation: Campaign = {
       if (long && seed % 1_000 === 0) tell(`  ${seed}: ${failures.length} broken`);
       if (failures.length >= failuresMax) break;
     }
+    await watchdog.stop();
     return { figures, failures };
   },
 };
