@@ -4,7 +4,6 @@ import {
   createConnectRouter,
   createContextKey,
   createContextValues,
-  type ConnectRouter,
   type ContextValues,
   type HandlerContext,
 } from '@connectrpc/connect';
@@ -21,6 +20,7 @@ import { answerBytes, holdAnswer, wholeAnswer, type HeldAnswer } from '../answer
 import { discardBody, readBody, type BodyRules } from '../body/body.ts';
 import type { Hold } from '../body/credits.ts';
 import { dropEndlessDeadline } from './deadline.ts';
+import { refusalOf, type UniversalHandler } from './refusal.ts';
 import { largeAnswer, withLarge, type LargeAnswer } from '../answer/large-answer.ts';
 import { isPlainCall, servePlainCall } from './plain-call.ts';
 import { replyCarrier, replyMessage, replyNotes } from '../rpc/encoded.ts';
@@ -63,8 +63,6 @@ const PUSH = 'push.v1.PusherService/Push';
 
 const EMPTY = new Uint8Array(0);
 const EMPTY_JSON = new Uint8Array(Buffer.from('{}'));
-
-type UniversalHandler = ConnectRouter['handlers'][number];
 
 /**
  * Connect, gRPC-Web and gRPC by Connect-ES, binary and JSON, over HTTP/1.1; over HTTP/2 all but gRPC.
@@ -173,8 +171,15 @@ async function serve(
   handler: UniversalHandler,
   deps: ConnectDeps,
 ): Promise<void> {
-  let result: UniversalServerResponse;
   const held = holdAnswer(response, deps);
+  let result: UniversalServerResponse;
+  const refused = refusalOf(request, method, handler);
+  if (refused !== undefined) {
+    await observed(method.name, deps, () => Promise.reject(refused.error)).catch(() => {});
+    discardBody(request, response);
+    await universalResponseToNodeResponse(refused.answer, response);
+    return;
+  }
   try {
     if (!hasTinyAnswer(method.name)) await held.room();
     result = await invoke(request, response, { method, handler, held }, deps);
@@ -212,22 +217,15 @@ async function invoke(
   let body = new Uint8Array(0);
   let hold: Hold | undefined;
   try {
-    if (
-      request.method === 'POST' &&
-      format !== undefined &&
-      handler.supportedContentType(header.get('content-type'))
-    ) {
-      ({ body, hold } = await readRequest(request, header, format, method, values, deps));
-    } else {
-      discardBody(request, response);
-    }
+    if (format === undefined) discardBody(request, response);
+    else ({ body, hold } = await readRequest(request, header, format, method, values, deps));
     header.delete('content-length');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
     if (answering.large !== undefined && result.status === 200) {
       const accepted = header.get('accept-encoding') ?? '';
       return withLarge(result, answering.large, format?.enveloped === true, accepted);
     }
-    return withHints(result, handler);
+    return result;
   } finally {
     hold?.release();
   }
@@ -278,15 +276,4 @@ async function readRequest(
   header.delete(format.encodingHeader);
   const left = format.json ? EMPTY_JSON : EMPTY;
   return { body: format.enveloped ? envelopeOf(left) : left, hold };
-}
-
-function withHints(
-  result: UniversalServerResponse,
-  handler: UniversalHandler,
-): UniversalServerResponse {
-  if (result.status !== 405 && result.status !== 415) return result;
-  const header = new Headers(result.header);
-  if (result.status === 405) header.set('allow', handler.allowedMethods.join(', '));
-  else header.set('accept-post', 'application/proto, application/json');
-  return { ...result, header };
 }

@@ -150,7 +150,9 @@ function packed(
 
 /** Whether the client names gzip, and does not refuse it by a weight of 0 (RFC 9110, 12.5.3). */
 function takesGzip({ headers }: IncomingMessage): boolean {
-  const weight = /(?:^|,)\s*gzip\s*(?:;\s*q=([\d.]*)\s*)?(?:,|$)/i.exec(headers['accept-encoding'] ?? '');
+  const weight = /(?:^|,)\s*gzip\s*(?:;\s*q=([\d.]*)\s*)?(?:,|$)/i.exec(
+    headers['accept-encoding'] ?? '',
+  );
   return weight !== null && Number(weight[1] ?? 1) > 0;
 }
 

@@ -510,8 +510,51 @@ describe('connect without a client library', () => {
     expect([answer.status, answer.text]).toEqual([400, expect.stringContaining('incompatible')]);
   });
 
-  test('other HTTP methods are 405 with Allow', async () => {
-    const answer = await send(`${it.url}${PUSH}`, undefined, {}, 'GET');
-    expect([answer.status, answer.headers.allow]).toEqual([405, 'POST']);
+  test.each([PUSH, `${QUERIER}/ProfileTypes`, '/grpc.health.v1.Health/Watch'])(
+    'other HTTP methods at %s are 405, with what is taken',
+    async (path) => {
+      for (const method of ['GET', 'PUT', 'HEAD']) {
+        const answer = await send(it.url + path, undefined, {}, method);
+        expect([answer.status, answer.headers.allow]).toEqual([405, 'POST']);
+        expect(answer.headers['content-type']).toBe('application/json');
+        if (method === 'HEAD') continue;
+        const { code, message } = JSON.parse(answer.text);
+        expect([code, message]).toEqual([
+          'invalid_argument',
+          `invalid_argument: ${path.slice(1)} takes POST`,
+        ]);
+      }
+    },
+  );
+
+  test.each([
+    [PUSH, 'text/plain', 'application/proto, application/json, application/grpc-web'],
+    [PUSH, '', 'application/proto, application/json, application/grpc-web'],
+    ['/grpc.health.v1.Health/Watch', 'application/json', 'application/connect+proto'],
+  ])('at %s the type "%s" is 415, with those that are taken', async (path, type, taken) => {
+    const answer = await send(it.url + path, 'x', type === '' ? {} : { 'content-type': type });
+    expect([answer.status, answer.headers['accept-post']]).toEqual([
+      415,
+      expect.stringContaining(taken),
+    ]);
+    const { code, message } = JSON.parse(answer.text);
+    expect(code).toBe('unimplemented');
+    expect(message).toMatch(/^unsupported_media_type: expected application.*, found "/);
+    expect(message).toContain(taken);
+  });
+
+  test.each([
+    ['connect-timeout-ms', JSON_TYPE, 'abc'],
+    ['connect-timeout-ms', JSON_TYPE, '1.5'],
+    ['grpc-timeout', { 'content-type': 'application/grpc-web' }, '5 s'],
+  ])('a %s that is none is refused with what was found', async (name, type, found) => {
+    const body = name === 'grpc-timeout' ? Buffer.alloc(5) : '{}';
+    const answer = await send(`${it.url}${QUERIER}/ProfileTypes`, body, { ...type, [name]: found });
+    const told = answer.text + decodeURIComponent(String(answer.headers['grpc-message']));
+    expect(told).toContain(`invalid_argument: ${name}: expected`);
+    expect(told).toContain(found);
+    expect(answer.headers['grpc-status'] ?? answer.status).toBe(
+      name === 'grpc-timeout' ? '3' : 400,
+    );
   });
 });
