@@ -1,12 +1,20 @@
-import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf';
-import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
-import { DELIMITED, FIXED_32, FIXED_64, Span, VARINT } from './span.ts';
+import { ScalarType, type DescMessage } from '@bufbuild/protobuf';
+import type { EncodedAnswer } from '../../query/request.ts';
+import { AnswerWindow } from './window.ts';
+import { planOf, type FieldPlan, type MessagePlan } from './json-plan.ts';
+import { isDefault, writeBytes, writeNumber } from './json-values.ts';
+import { writeOrdered } from './json-ordered.ts';
+import { CLOSE, CLOSE_LIST, COMMA, JsonText, OPEN, OPEN_LIST } from './json-text.ts';
+import { DELIMITED, Span } from './span.ts';
 
-/** Characters of a slice, about: what is made before anything is asked of the reader. */
-const SLICE_CHARS = 64 * 1_024;
-
-/** Messages smaller than this are written in one go. */
+/** Values up to this size are read as a whole. */
 const SMALL_BYTES = 8 * 1_024;
+
+/** Larger texts are read in pieces of whole groups of three bytes, as base64 wants them. */
+const PIECE_BYTES = 48 * 1_024;
+
+/** The longest tag, and the longest number behind it. */
+const HEAD_BYTES = 5 + 10;
 
 /**
  * Whether {@link jsonSlices} can write the message: it has no maps, no groups and none of the
@@ -26,26 +34,48 @@ export function canSliceJson(desc: DescMessage, seen = new Set<DescMessage>()): 
   });
 }
 
-/**
- * The message of these bytes as JSON text in UTF-8, as the library would write it, each slice made when it
- * is asked for. An answer that nobody reads so costs nothing beyond its bytes, and a large one never
- * becomes objects. The bytes are those of our own encoders: they are well formed. Source:
- * https://protobuf.dev/programming-guides/json/
- */
-export function* jsonSlices(desc: DescMessage, bytes: Uint8Array): Generator<Uint8Array> {
-  const out = new Text();
-  yield* writeMessage(desc, new Span(bytes, 0, bytes.byteLength), out);
-  if (out.text !== '') yield Buffer.from(out.text);
+/** What memory it takes; for tests. */
+export interface JsonSizes {
+  /** Of an answer on disk: what is in memory of it, at least 16. */
+  readonly windowBytes?: number;
+  /** Of a slice. */
+  readonly sliceBytes?: number;
 }
 
-class Text {
-  text = '';
-
-  take(): Uint8Array {
-    const bytes = Buffer.from(this.text);
-    this.text = '';
-    return bytes;
+/**
+ * An answer as JSON text in UTF-8, byte for byte as the library would write it, each slice made when it is
+ * asked for, from a window of what is on disk. An answer that nobody reads so costs nothing beyond its
+ * bytes, and a large one never becomes objects. A slice is overwritten when the third one after it is asked
+ * for. The bytes are those of our own encoders: they are well formed. What is on disk is given back at the
+ * end. Source: https://protobuf.dev/programming-guides/json/
+ */
+export async function* jsonSlices(
+  desc: DescMessage,
+  answer: Pick<EncodedAnswer, 'bytes' | 'front'>,
+  { windowBytes, sliceBytes }: JsonSizes = {},
+): AsyncGenerator<Uint8Array> {
+  const input = new AnswerWindow(answer, windowBytes);
+  const text = new JsonText(sliceBytes);
+  try {
+    for (const step of writeMessage(planOf(desc), { from: 0, to: input.byteLength, input, text })) {
+      if (typeof step === 'number') await input.move(step);
+      else yield step;
+    }
+  } finally {
+    input.close();
   }
+  yield text.take();
+}
+
+/** A slice of the text, or where the window must go for there to be more. */
+type Step = Uint8Array | number;
+
+/** Bytes of the answer, and where their text goes. */
+interface Part {
+  readonly from: number;
+  readonly to: number;
+  readonly input: AnswerWindow;
+  readonly text: JsonText;
 }
 
 /** Where the values of one field lie, from the first to behind the last. */
@@ -55,229 +85,220 @@ interface Place {
   count: number;
 }
 
-function* writeMessage(desc: DescMessage, span: Span, out: Text): Generator<Uint8Array> {
-  const places = placesOf(span);
-  out.text += '{';
-  let comma = '';
-  for (const field of desc.fields) {
+function* writeMessage(plan: MessagePlan, part: Part): Generator<Step> {
+  const { text } = part;
+  const places = yield* placesOf(part);
+  text.byte(OPEN);
+  const before = text.size;
+  for (const field of plan.fields) {
     const place = places.get(field.number);
     if (place === undefined || isOverruled(field, places)) continue;
-    const before = out.text;
-    out.text += `${comma}${JSON.stringify(field.jsonName)}:`;
-    if (field.fieldKind === 'list') {
-      out.text += '[';
-      let first = true;
-      const within = new Span(span.bytes, place.from, place.to);
-      while (within.at < within.end) {
-        const tag = within.varint();
-        if (Math.floor(tag / 8) !== field.number) {
-          within.skip(tag & 7);
-          continue;
-        }
-        const wire = tag & 7;
-        const packed = wire === DELIMITED && field.listKind !== 'message' && isPackable(field);
-        const values = packed ? within.delimited() : within;
-        const end = packed ? values.end : values.at + 1;
-        while (values.at < end) {
-          if (!first) out.text += ',';
-          first = false;
-          if (field.message !== undefined) yield* writeItem(field, values, out);
-          else out.text += scalar(field, values, packed ? wireOf(field) : wire);
-          if (out.text.length >= SLICE_CHARS) yield out.take();
-        }
-      }
-      out.text += ']';
-      comma = ',';
-    } else {
-      const value = lastOf(span, field, place);
-      if (value === undefined) {
-        out.text = before;
-        continue;
-      }
-      if (field.message !== undefined) yield* writeItem(field, value.span, out);
-      else out.text += scalar(field, value.span, value.wire);
-      comma = ',';
-    }
-    if (out.text.length >= SLICE_CHARS) yield out.take();
+    const comma = text.size > before;
+    const within = { ...part, from: place.from, to: place.to };
+    if (field.isList) yield* writeList(field, within, comma);
+    else yield* writeSingle(field, within, place.count, comma);
+    if (text.isFull) yield text.take();
   }
-  out.text += '}';
-}
-
-function* writeItem(
-  { message }: DescField & { readonly message: DescMessage },
-  span: Span,
-  out: Text,
-): Generator<Uint8Array> {
-  const inner = span.delimited();
-  if (inner.end - inner.at > SMALL_BYTES) {
-    yield* writeMessage(message, inner, out);
-    return;
-  }
-  // Small: whatever it would yield on the way goes into the text, for a slice later.
-  const small = new Text();
-  const parts: string[] = [];
-  for (const slice of writeMessage(message, inner, small)) {
-    parts.push(Buffer.from(slice).toString());
-  }
-  out.text += parts.join('') + small.text;
+  text.byte(CLOSE);
 }
 
 /** One pass over the fields of a message. */
-function placesOf(span: Span): Map<number, Place> {
+function* placesOf({ from, to, input }: Part): Generator<Step, Map<number, Place>> {
   const places = new Map<number, Place>();
-  const walk = new Span(span.bytes, span.at, span.end);
   let last: Place | undefined;
   let lastNumber = 0;
-  while (walk.at < walk.end) {
-    const from = walk.at;
-    const tag = walk.varint();
-    walk.skip(tag & 7);
-    const number = Math.floor(tag / 8);
+  for (let at = from; at < to;) {
+    if (!input.has(at, HEAD_BYTES)) yield at;
+    const { number, end } = headAt(input, at);
     if (number !== lastNumber || last === undefined) {
       last = places.get(number);
       lastNumber = number;
-      if (last === undefined) places.set(number, (last = { from, to: walk.at, count: 0 }));
+      if (last === undefined) places.set(number, (last = { from: at, to: end, count: 0 }));
     }
-    last.to = walk.at;
+    last.to = end;
     last.count++;
+    at = end;
   }
   return places;
 }
 
+/** A field as it lies in the answer. */
+interface Head {
+  readonly number: number;
+  readonly wire: number;
+  /** Where its value is: of one with a length, what comes behind that. */
+  readonly value: number;
+  /** Behind its value. */
+  readonly end: number;
+}
+
+/** The field at `at`, which is in memory as far as its length. */
+function headAt(input: AnswerWindow, at: number): Head {
+  const span = spanOf(input, at, input.to);
+  const tag = span.varint();
+  const wire = tag & 7;
+  const number = Math.floor(tag / 8);
+  if (wire !== DELIMITED) {
+    const value = span.at + input.from;
+    span.skip(wire);
+    return { number, wire, value, end: span.at + input.from };
+  }
+  const length = span.varint();
+  const value = span.at + input.from;
+  return { number, wire, value, end: value + length };
+}
+
+function spanOf(input: AnswerWindow, from: number, to: number): Span {
+  return new Span(input.bytes, from - input.from, to - input.from);
+}
+
 /** Whether another member of the field's oneof came later. */
-function isOverruled(field: DescField, places: ReadonlyMap<number, Place>): boolean {
-  const to = places.get(field.number)?.to ?? 0;
-  return field.oneof?.fields.some(({ number }) => (places.get(number)?.to ?? 0) > to) ?? false;
+function isOverruled({ number, oneof }: FieldPlan, places: ReadonlyMap<number, Place>): boolean {
+  const to = places.get(number)?.to ?? 0;
+  return oneof?.some((other) => (places.get(other)?.to ?? 0) > to) ?? false;
 }
 
-/**
- * The value of a field that is no list: the last one; those of a message together, as one message.
- * Undefined for a default that JSON leaves out.
- */
-function lastOf(
-  span: Span,
-  field: DescField,
-  place: Place,
-): { readonly span: Span; readonly wire: number } | undefined {
-  const walk = new Span(span.bytes, place.from, place.to);
+function begin(field: FieldPlan, text: JsonText, comma: boolean): void {
+  if (comma) text.byte(COMMA);
+  text.raw(field.key);
+}
+
+function* writeList(field: FieldPlan, part: Part, comma: boolean): Generator<Step> {
+  const { from, to, input, text } = part;
+  let isFirst = true;
+  const item = (): void => {
+    if (isFirst) {
+      begin(field, text, comma);
+      text.byte(OPEN_LIST);
+    } else text.byte(COMMA);
+    isFirst = false;
+  };
+  for (let at = from; at < to;) {
+    if (!input.has(at, HEAD_BYTES)) yield at;
+    const { number, wire, value, end } = headAt(input, at);
+    at = end;
+    if (number !== field.number) continue;
+    if (wire === DELIMITED && field.packedWire !== undefined) {
+      for (let next = value; next < end;) {
+        if (!input.has(next, 10)) yield next;
+        const span = spanOf(input, next, Math.min(end, input.to));
+        // One that the window cuts comes when it has moved.
+        const last = input.to < end ? span.end - 10 : span.end - 1;
+        do {
+          item();
+          writeNumber(field, span, field.packedWire, text);
+        } while (span.at <= last && !text.isFull);
+        next = span.at + input.from;
+        if (text.isFull) yield text.take();
+      }
+      continue;
+    }
+    item();
+    yield* writeValue(field, { from: value, to: end, input, text }, wire);
+    if (text.isFull) yield text.take();
+  }
+  if (!isFirst) text.byte(CLOSE_LIST);
+}
+
+/** A field that is no list: the last one; those of a message together, as one message. */
+function* writeSingle(
+  field: FieldPlan,
+  part: Part,
+  count: number,
+  comma: boolean,
+): Generator<Step> {
+  const { from, to, input, text } = part;
   const parts: Uint8Array[] = [];
-  let found: { span: Span; wire: number } | undefined;
-  while (walk.at < walk.end) {
-    const tag = walk.varint();
-    const at = walk.at;
-    walk.skip(tag & 7);
-    if (Math.floor(tag / 8) !== field.number) continue;
-    found = { span: new Span(span.bytes, at, walk.at), wire: tag & 7 };
-    if (field.message !== undefined && place.count > 1) {
-      const inner = new Span(span.bytes, at, walk.at).delimited();
-      parts.push(inner.bytes.subarray(inner.at, inner.end));
-    }
+  let found: Head | undefined;
+  for (let at = from; at < to;) {
+    if (!input.has(at, HEAD_BYTES)) yield at;
+    const head = headAt(input, at);
+    at = head.end;
+    if (head.number !== field.number) continue;
+    found = head;
+    // None of our encoders writes one in parts; what the library merges in memory is merged there.
+    if (count > 1 && field.message !== undefined) parts.push(yield* bytesOf(head, input));
   }
-  if (parts.length > 1) {
+  if (found === undefined) return;
+  if (parts.length > 1 && field.message !== undefined) {
     const bytes = Buffer.concat(parts);
-    const whole = Buffer.concat([varintBytes(bytes.byteLength), bytes]);
-    return { span: new Span(whole, 0, whole.byteLength), wire: DELIMITED };
+    begin(field, text, comma);
+    const whole = new AnswerWindow({ bytes });
+    yield* writeMessage(field.message, { from: 0, to: bytes.byteLength, input: whole, text });
+    return;
   }
-  if (found === undefined || field.message !== undefined) return found;
-  // Fields without presence do not tell a default from nothing.
-  const implicit = field.presence === FeatureSet_FieldPresence.IMPLICIT;
-  return implicit && found.span.bytes.subarray(found.span.at, found.span.end).every(isZero)
-    ? undefined
-    : found;
-}
-
-function isZero(byte: number): boolean {
-  return byte === 0;
-}
-
-function varintBytes(value: number): Uint8Array {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 0x80);
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
-}
-
-function isPackable(field: DescField): boolean {
-  return field.scalar !== ScalarType.STRING && field.scalar !== ScalarType.BYTES;
-}
-
-/** How one value of a packed list lies in it. */
-function wireOf(field: DescField): number {
-  switch (field.scalar) {
-    case ScalarType.DOUBLE:
-    case ScalarType.FIXED64:
-    case ScalarType.SFIXED64:
-      return FIXED_64;
-    case ScalarType.FLOAT:
-    case ScalarType.FIXED32:
-    case ScalarType.SFIXED32:
-      return FIXED_32;
-    default:
-      return VARINT;
+  if (field.message === undefined && field.isImplicit) {
+    if (!input.has(found.value, 10)) yield found.value;
+    const isEmpty =
+      found.wire === DELIMITED
+        ? found.end === found.value
+        : isDefault(spanOf(input, found.value, found.end), found.wire);
+    // Fields without presence do not tell a default from nothing.
+    if (isEmpty) return;
   }
+  begin(field, text, comma);
+  yield* writeValue(field, { from: found.value, to: found.end, input, text }, found.wire);
 }
 
-function scalar(field: DescField, span: Span, wire: number): string {
-  if (wire === DELIMITED) {
-    const inner = span.delimited();
-    const view = Buffer.from(inner.bytes.buffer, inner.bytes.byteOffset, inner.bytes.byteLength);
-    if (field.scalar === ScalarType.BYTES) {
-      return `"${view.toString('base64', inner.at, inner.end)}"`;
+function* bytesOf({ value, end }: Head, input: AnswerWindow): Generator<Step, Uint8Array> {
+  const bytes = Buffer.alloc(end - value);
+  for (let at = value; at < end; at = Math.min(end, input.to)) {
+    if (!input.has(at, 1)) yield at;
+    bytes.set(
+      input.bytes.subarray(at - input.from, Math.min(end, input.to) - input.from),
+      at - value,
+    );
+  }
+  return bytes;
+}
+
+/** One value; of one with a length, `part` is what comes behind it. */
+function* writeValue(field: FieldPlan, part: Part, wire: number): Generator<Step> {
+  const { from, to, input, text } = part;
+  const size = to - from;
+  if (size <= Math.min(SMALL_BYTES, input.reach)) {
+    if (!input.has(from, size)) yield from;
+    const span = spanOf(input, from, to);
+    if (field.message === undefined) {
+      if (wire === DELIMITED) writeBytes(field, span, text);
+      else writeNumber(field, span, wire, text);
+      return;
     }
-    return JSON.stringify(view.toString('utf8', inner.at, inner.end));
+    const before = text.size;
+    if (writeOrdered(field.message, span, text)) return;
+    text.cut(before);
   }
-  if (wire === FIXED_64 || wire === FIXED_32) return fixed(field, span, wire);
-  if (field.enum !== undefined) {
-    const value = Number(BigInt.asIntN(32, span.wide()));
-    const name = field.enum.value[value]?.name;
-    return name === undefined ? String(value) : JSON.stringify(name);
-  }
-  switch (field.scalar) {
-    case ScalarType.BOOL:
-      return String(span.varint() !== 0);
-    case ScalarType.INT64:
-      return `"${span.int64()}"`;
-    case ScalarType.UINT64:
-      return `"${span.wide()}"`;
-    case ScalarType.SINT64:
-      return `"${zigzag(span.wide())}"`;
-    case ScalarType.SINT32:
-      return String(zigzag(span.wide()));
-    case ScalarType.INT32:
-      return String(BigInt.asIntN(32, span.wide()));
-    default:
-      return String(BigInt.asUintN(32, span.wide()));
-  }
+  if (field.message === undefined) yield* writeLongBytes(field, part);
+  else yield* writeMessage(field.message, part);
 }
 
-function fixed(field: DescField, span: Span, wire: number): string {
-  const view = new DataView(
-    span.bytes.buffer,
-    span.bytes.byteOffset + span.at,
-    wire === FIXED_64 ? 8 : 4,
-  );
-  span.skip(wire);
-  switch (field.scalar) {
-    case ScalarType.DOUBLE:
-      return float(view.getFloat64(0, true));
-    case ScalarType.FLOAT:
-      return float(view.getFloat32(0, true));
-    case ScalarType.FIXED64:
-      return `"${view.getBigUint64(0, true)}"`;
-    case ScalarType.SFIXED64:
-      return `"${view.getBigInt64(0, true)}"`;
-    case ScalarType.FIXED32:
-      return String(view.getUint32(0, true));
-    default:
-      return String(view.getInt32(0, true));
+function* writeLongBytes(field: FieldPlan, { from, to, input, text }: Part): Generator<Step> {
+  const most = Math.floor(Math.min(PIECE_BYTES, input.reach) / 3) * 3;
+  text.quote();
+  for (let at = from; at < to;) {
+    const size = Math.min(most, to - at);
+    if (!input.has(at, size)) yield at;
+    const start = at - input.from;
+    if (field.scalar === ScalarType.BYTES) {
+      text.base64(input.bytes, start, start + size);
+      at += size;
+    } else {
+      const end = size === to - at ? start + size : wholeCharacters(input.bytes, start + size);
+      text.text(input.bytes, start, end);
+      at = end + input.from;
+    }
+    if (text.isFull) yield text.take();
   }
+  text.quote();
 }
 
-function float(value: number): string {
-  return Number.isFinite(value) ? JSON.stringify(value) : `"${value}"`;
-}
-
-function zigzag(value: bigint): bigint {
-  return (value >> 1n) ^ -(value & 1n);
+/** Behind the last character that is not cut at `end`. */
+function wholeCharacters(bytes: Uint8Array, end: number): number {
+  for (let back = 1; back <= 3; back++) {
+    const byte = bytes[end - back] as number;
+    if ((byte & 0xc0) === 0x80) continue;
+    const length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+    return length > back ? end - back : end;
+  }
+  return end;
 }

@@ -2,9 +2,10 @@ import { pipeline, Readable } from 'node:stream';
 import { createGzip } from 'node:zlib';
 import type { DescMessage } from '@bufbuild/protobuf';
 import type { UniversalServerResponse } from '@connectrpc/connect/protocol';
+import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { EncodedAnswer } from '../../query/request.ts';
-import { answerBytes, answerSlices, slicesOf, wholeAnswer } from './answer.ts';
+import { answerBytes, answerSlices, slicesOf } from './answer.ts';
 import { canSliceJson, jsonSlices } from './json-slices.ts';
 import type { RpcFormat } from '../body/rpc-body.ts';
 
@@ -22,30 +23,39 @@ export interface LargeAnswer {
 const ENVELOPE_BYTES = 5;
 
 /** How an answer is written if it is large enough to be written in slices, undefined if it is not. */
-export function largeAnswer(
+export async function largeAnswer(
   output: DescMessage,
   answer: EncodedAnswer,
   { json, enveloped }: RpcFormat,
-): LargeAnswer | undefined {
+): Promise<LargeAnswer | undefined> {
   const { bytes, front } = answer;
   const size = answerBytes(answer);
   if (!json) {
     if (front !== undefined) return { bytes: size, slices: answerSlices(answer) };
     return size < LIMITS.slicedAnswerBytes ? undefined : { bytes: size, slices: slicesOf(bytes) };
   }
-  // An envelope needs the length in front, and JSON's is not known.
-  if (enveloped || size < LIMITS.slicedJsonBytes || !canSliceJson(output)) return undefined;
-  const slices = front === undefined ? jsonSlices(output, bytes) : jsonOfFront(output, answer);
-  return { bytes: undefined, slices };
+  if (front === undefined && size < LIMITS.slicedJsonBytes) return undefined;
+  if (!canSliceJson(output)) return undefined;
+  // An envelope has the length in front: of what is on disk it is counted, of what is in memory not.
+  if (enveloped && front === undefined) return undefined;
+  const length = enveloped ? await jsonBytes(output, answer) : undefined;
+  return { bytes: length, slices: jsonSlices(output, answer) };
 }
 
-/** JSON goes back and forth in the message: it comes to memory for that, and stays until it is read. */
-async function* jsonOfFront(
-  output: DescMessage,
-  answer: EncodedAnswer,
-): AsyncGenerator<Uint8Array> {
-  const { bytes } = await wholeAnswer(answer);
-  yield* jsonSlices(output, bytes);
+/** Bytes of an answer on disk as JSON: all of it is written for that, and dropped. */
+async function jsonBytes(output: DescMessage, { bytes, front }: EncodedAnswer): Promise<number> {
+  if (front === undefined) return 0;
+  let length = 0;
+  for await (const slice of jsonSlices(output, { bytes, front: { ...front, close: () => {} } })) {
+    length += slice.byteLength;
+  }
+  if (length >= 2 ** 32) {
+    throw new TephraError(
+      'query_limit',
+      `an answer of ${length} bytes, more than an envelope holds`,
+    );
+  }
+  return length;
 }
 
 /** The slices compressed on the way, about one ahead of what is read. */
@@ -60,12 +70,15 @@ export function gzipped(slices: Slices): AsyncIterable<Uint8Array> {
 export function withLarge(
   result: UniversalServerResponse,
   { bytes, slices }: LargeAnswer,
-  enveloped: boolean,
+  { enveloped, json }: Pick<RpcFormat, 'enveloped' | 'json'>,
   acceptEncoding: string,
 ): UniversalServerResponse {
   const header = new Headers(result.header);
   header.delete('content-length');
-  if (enveloped) return { ...result, header, body: inEnvelope(result, bytes ?? 0, slices) };
+  if (enveloped) {
+    const emptyBytes = json ? '{}'.length : 0;
+    return { ...result, header, body: inEnvelope(result, bytes ?? 0, slices, emptyBytes) };
+  }
   if (/\bgzip\b/.test(acceptEncoding)) {
     header.set('content-encoding', 'gzip');
     return { ...result, header, body: gzipped(slices) };
@@ -79,6 +92,7 @@ async function* inEnvelope(
   { body }: UniversalServerResponse,
   bytes: number,
   slices: Slices,
+  emptyBytes: number,
 ): AsyncGenerator<Uint8Array> {
   const envelope = new Uint8Array(ENVELOPE_BYTES);
   new DataView(envelope.buffer).setUint32(1, bytes);
@@ -86,7 +100,7 @@ async function* inEnvelope(
   yield* slices;
   let skipped = 0;
   for await (const chunk of body ?? []) {
-    const skip = Math.min(ENVELOPE_BYTES - skipped, chunk.byteLength);
+    const skip = Math.min(ENVELOPE_BYTES + emptyBytes - skipped, chunk.byteLength);
     skipped += skip;
     if (skip < chunk.byteLength) yield chunk.subarray(skip);
   }

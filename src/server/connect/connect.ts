@@ -132,7 +132,7 @@ async function answer(
       answering.held.fit(answerBytes(encoded), encoded.front);
       const format = rpcFormat(context.requestHeader.get('content-type'));
       const large =
-        format === undefined ? undefined : largeAnswer(method.desc.output, encoded, format);
+        format === undefined ? undefined : await largeAnswer(method.desc.output, encoded, format);
       if (large !== undefined) {
         answering.large = large;
         return create(method.desc.output);
@@ -221,9 +221,9 @@ async function invoke(
     else ({ body, hold } = await readRequest(request, header, format, method, values, deps));
     header.delete('content-length');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
-    if (answering.large !== undefined && result.status === 200) {
+    if (answering.large !== undefined && format !== undefined && result.status === 200) {
       const accepted = header.get('accept-encoding') ?? '';
-      return withLarge(result, answering.large, format?.enveloped === true, accepted);
+      return withLarge(result, answering.large, format, accepted);
     }
     return result;
   } finally {

@@ -4,12 +4,13 @@ import http from 'node:http';
 import http2 from 'node:http2';
 import https from 'node:https';
 import { gunzipSync } from 'node:zlib';
-import { create, toBinary, type DescMethod } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary, toJsonString, type DescMethod } from '@bufbuild/protobuf';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { systemClock, systemTimers, type Timers } from '../../../src/base/clock.ts';
 import { systemFileSystem, type FileSystem } from '../../../src/base/file-system.ts';
 import { LIMITS } from '../../../src/base/limits.ts';
 import { seededRandom } from '../../../src/base/random.ts';
+import { ProfileSchema } from '../../../src/gen/google/v1/profile_pb.ts';
 import {
   QuerierService,
   SelectMergeProfileRequestSchema,
@@ -143,6 +144,12 @@ const request = (selector: string): Uint8Array =>
       ...RANGE,
     }),
   );
+const JSON_REQUEST = JSON.stringify({
+  profileTypeID: CPU,
+  labelSelector: LARGE,
+  start: String(RANGE.start),
+  end: String(RANGE.end),
+});
 const PATH = '/querier.v1.QuerierService/SelectMergeProfile';
 const headers = (type: string) => ({ ':method': 'POST', ':path': PATH, 'content-type': type });
 const framed = (message: Uint8Array): Buffer => {
@@ -186,6 +193,7 @@ function http1(
 const identity = makeCertificate();
 let whole: Engine;
 let wholeHash = '';
+let wholeJsonHash = '';
 let wholeBytes = 0;
 /** Bytes of the answer of {@link fair}. */
 let fairBytes = 0;
@@ -201,6 +209,9 @@ beforeAll(async () => {
   const range = { startMs: Number(RANGE.start), endMs: Number(RANGE.end) };
   const { bytes, front } = await whole.pprof({ ...asked, ...range });
   wholeHash = hashOf(bytes);
+  wholeJsonHash = hashOf(
+    Buffer.from(toJsonString(ProfileSchema, fromBinary(ProfileSchema, bytes))),
+  );
   wholeBytes = front === undefined ? bytes.byteLength : 0;
   const fairly = await engineOf(temporaryScratch(), {}, { large: fair });
   fairBytes = (await fairly.pprof({ ...asked, ...range })).bytes.byteLength;
@@ -235,6 +246,26 @@ describe.each([false, true])('an answer from disk arrives whole (TLS: %s)', (tls
     const response = await http1(server(), cert, PATH, request(LARGE), gzip);
     expect(response.headers['content-encoding']).toBe('gzip');
     expect(hashOf(gunzipSync(await slowly(response)))).toBe(wholeHash);
+    await emptied(scratch);
+  });
+
+  test.each([{}, { 'accept-encoding': 'gzip' }])('by Connect as JSON (%j)', async (more) => {
+    const json = { 'content-type': 'application/json', ...more };
+    const response = await http1(server(), cert, PATH, Buffer.from(JSON_REQUEST), json);
+    expect(response.statusCode).toBe(200);
+    const body = await slowly(response);
+    const isPacked = response.headers['content-encoding'] === 'gzip';
+    expect(isPacked).toBe('accept-encoding' in more);
+    expect(hashOf(isPacked ? gunzipSync(body) : body)).toBe(wholeJsonHash);
+    await emptied(scratch);
+  });
+
+  test('by gRPC-Web as JSON, its length in front', async () => {
+    const json = { 'content-type': 'application/grpc-web+json' };
+    const response = await http1(server(), cert, PATH, framed(Buffer.from(JSON_REQUEST)), json);
+    const body = await slowly(response);
+    expect(hashOf(body.subarray(5, 5 + body.readUInt32BE(1)))).toBe(wholeJsonHash);
+    expect(body.subarray(5 + body.readUInt32BE(1)).toString()).toContain('grpc-status: 0');
     await emptied(scratch);
   });
 
