@@ -149,7 +149,7 @@ describe('the status matrix', () => {
       'a step below 1 ms',
       'POST',
       `${Q}/SelectSeries`,
-      json(data({ step: 0.0004 })),
+      json(data({ step: 0.0009 })),
       JSON_TYPE,
       400,
     ],

@@ -1,3 +1,4 @@
+import { sortedTexts } from '../../base/text-order.ts';
 import type { Label } from '../../profile/labels.ts';
 import { formatProfileType } from '../../profile/profile-type.ts';
 import type { Dictionary } from '../../storage/dictionary/dictionary.ts';
@@ -9,7 +10,7 @@ export class Groups {
   readonly #labels = new Map<Dictionary, Map<number, readonly Label[]>>();
 
   constructor(groupBy: readonly string[]) {
-    this.#groupBy = groupBy.toSorted();
+    this.#groupBy = sortedTexts(groupBy);
   }
 
   /** The labels of one series. */

@@ -10,7 +10,8 @@ import { parseProfileType } from '../../profile/profile-type.ts';
 import type { QueryNotes } from '../../query/request.ts';
 import { isExact } from './encoded.ts';
 
-const INT64_MAX = (1n << 63n) - 1n;
+/** The largest value of an answer. */
+export const INT64_MAX = (1n << 63n) - 1n;
 
 /** A value as int64, cut at its end. */
 export function int64(value: bigint): bigint {

@@ -16,7 +16,7 @@ import type { EncodedAnswer, MergeRequest, SeriesPoint } from '../../query/reque
 import { NO_NOTES } from './no-notes.ts';
 import type { QueryNotes, SeriesRequest } from '../../query/request.ts';
 import type { Engine } from '../../shards/engine.ts';
-import { exactnessOf, hasMean, int64, meanOf } from './exactness.ts';
+import { exactnessOf, hasMean, int64, INT64_MAX, meanOf } from './exactness.ts';
 import { encodedMerge } from './merge-form.ts';
 import { rpcMethod, rpcStream, type AnyRpc, type CallContext } from './method.ts';
 import { checkedCallSite, labelsRequest, mergeRequest, nodeBudget } from './selection.ts';
@@ -73,7 +73,11 @@ export function tephraQueryMethods(engine: Engine): AnyRpc[] {
             labels: labelsOf(line.labels),
             points: line.points.map(pointMessage),
           })),
-          exactness: exactnessOf({ ...notes, total }),
+          exactness: exactnessOf({
+            ...notes,
+            total,
+            saturated: notes.saturated || total > INT64_MAX,
+          }),
         }),
       };
     }),

@@ -109,7 +109,7 @@ function timeline(
   const selection = dataSelection(request, call);
   // Seconds as a double: rounded, because 15.001 s is 15000.999... ms.
   const stepMs = Math.round(request.step * 1_000);
-  if (!(stepMs >= 1 && Number.isSafeInteger(stepMs))) {
+  if (!(request.step >= 0.001 && Number.isSafeInteger(stepMs))) {
     throw new TephraError(
       'invalid_step',
       `expected seconds, at least 0.001, found ${request.step}`,

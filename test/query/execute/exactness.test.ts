@@ -219,7 +219,13 @@ describe('the exactness record', () => {
       .lines[0];
     expect(line?.points.map(({ sum }) => sum)).toEqual([big, big + 1n]);
     await bench.push(one(DAY + 120_000, (1n << 63n) - 1n));
-    expect((await merged()).exactness).toMatchObject({ saturated: true, exact: false });
+    const saturated = { saturated: true, exact: false, total: (1n << 63n) - 1n };
+    expect((await merged()).exactness).toMatchObject(saturated);
+    const cut = await bench.call(method.series, {
+      selection: selectionOf(),
+      stepMs: 3_600_000n,
+    });
+    expect(cut.exactness).toMatchObject(saturated);
   });
 });
 

@@ -164,6 +164,23 @@ describe('a timeline', () => {
     }
   });
 
+  test('by a label that is named twice has it once', async () => {
+    const lines = async (groupBy: string[]) =>
+      (
+        await bench.call(method.selectSeries, {
+          profileTypeID: TYPE,
+          labelSelector: '{}',
+          start: BigInt(DAY),
+          end: BigInt(DAY + 4 * MINUTE),
+          step: 60,
+          groupBy,
+        })
+      ).series;
+    const once = await lines(['pod']);
+    expect(once.length).toBeGreaterThan(0);
+    expect(await lines(['pod', 'pod'])).toEqual(once);
+  });
+
   test('keeps the lines with the largest sums', async () => {
     const selection = {
       profileType: TYPE,

@@ -412,7 +412,7 @@ describe('connect without a client library', () => {
     [
       'a step below 1 ms',
       S,
-      merge({ step: 0.0004 }),
+      merge({ step: 0.0009 }),
       JSON_TYPE,
       400,
       'invalid_argument: invalid_step',
