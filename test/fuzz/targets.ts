@@ -21,7 +21,7 @@ import { PprofReader } from '../../src/profile/pprof/read.ts';
 import { splitByLabels } from '../../src/profile/sample-labels.ts';
 import { matchesSeries } from '../../src/query/selector/matcher.ts';
 import { parseSelector } from '../../src/query/selector/parse.ts';
-import { parseIngestParameters } from '../../src/server/http/ingest/parameters.ts';
+import { bodyFormat, parseIngestParameters } from '../../src/server/http/ingest/parameters.ts';
 import { ingestSeries } from '../../src/server/http/ingest/labels.ts';
 import { decodeJson, decodeMessage, envelopeOf } from '../../src/server/body/rpc-body.ts';
 import { parseMultipart } from '../../src/server/http/ingest/multipart.ts';
@@ -185,9 +185,9 @@ function urlTarget(): Target {
         return;
       }
       const query = new URLSearchParams(text(input));
-      const parameters = parseIngestParameters(query, '', NOW_MS);
+      const parameters = parseIngestParameters(query, NOW_MS);
       parseAppName(parameters.name);
-      ingestSeries(parameters.name, parameters.spyName, parameters.format);
+      ingestSeries(parameters.name, parameters.spyName, bodyFormat(parameters.format, ''));
     },
   };
 }

@@ -114,6 +114,51 @@ describe('POST /ingest', () => {
     }
   });
 
+  const formOf = (...parts: readonly (readonly [header: string, body: string])[]) =>
+    [...parts.flatMap(([header, body]) => ['--B', header, '', body]), '--B--', ''].join('\r\n');
+  const FORM = { 'content-type': 'multipart/form-data; boundary=B' };
+
+  test.each(['jfr', 'trie', 'groups', 'pprof', 'no-such-format'])(
+    'a form with a part `profile` is pprof, although the format says %s',
+    async (format) => {
+      const form = formOf(['Content-Disposition: form-data; name="profile"', 'bytes']);
+      expect((await send(`${it.url}/ingest?name=a&format=${format}`, form, FORM)).status).toBe(200);
+      expect(it.engine.pushed[0]).toMatchObject({ format: 'pprof', appName: 'a' });
+    },
+  );
+
+  test.each([
+    ['without quotes', 'Content-Disposition: form-data; name=profile'],
+    ['before a file name', 'content-disposition: form-data;name=profile; filename="x.pprof"'],
+    ['behind a file name', 'Content-Disposition: form-data; filename="a;name=b"; Name="profile"'],
+    ['behind a quote', 'Content-Disposition: form-data; filename="a\\"; name=b"; name="profile"'],
+    [
+      'with another type',
+      'Content-Type: a/b; name="c"\r\nContent-Disposition: form-data; name=profile',
+    ],
+  ])('a part may be named %s', async (_case, header) => {
+    const answer = await send(`${it.url}/ingest?name=a`, formOf([header, 'bytes']), FORM);
+    expect([answer.text, answer.status]).toEqual(['', 200]);
+    expect(Buffer.from(it.engine.pushed[0]?.payload ?? []).toString()).toBe('bytes');
+  });
+
+  test('a form that is none of ours says what it lacks', async () => {
+    const named = (name: string) =>
+      [`Content-Disposition: form-data; name="${name}"`, 'b'] as const;
+    for (const [parts, status, why] of [
+      [[named('jfr')], 422, 'format jfr is not read yet; send pprof as part profile'],
+      [[named('other')], 422, 'the form has no part named profile'],
+      [[['Content-Disposition: form-data', 'b'] as const], 422, 'no part named profile'],
+      [[['Content-Type: a/b; name="profile"', 'b'] as const], 422, 'no part named profile'],
+      [[named('profile'), named('profile')], 400, 'the form has two parts named'],
+      [[named('profile'), named('prev_profile')], 422, 'pairs of cumulative profiles'],
+    ] as const) {
+      const answer = await send(`${it.url}/ingest?name=a`, formOf(...parts), FORM);
+      expect([answer.status, answer.text]).toEqual([status, expect.stringContaining(why)]);
+    }
+    expect(it.engine.pushed).toEqual([]);
+  });
+
   test.each([
     ['no name', '', 400, 'invalid_argument'],
     ['a name twice', '?name=a&name=b', 400, 'invalid_argument'],

@@ -4,7 +4,7 @@ import type { PushItem } from '../../../ingest/push.ts';
 import type { Engine } from '../../../shards/engine.ts';
 import { inflateHeld, readBody, type BodyRules, type HeldBody } from '../../body/body.ts';
 import { ingestSeries } from './labels.ts';
-import { parseIngestParameters } from './parameters.ts';
+import { bodyFormat, parseIngestParameters } from './parameters.ts';
 import { parseMultipart } from './multipart.ts';
 import { displayNamesOf } from './sample-type-config.ts';
 import type { Route, RouteAnswer } from '../routes.ts';
@@ -72,12 +72,12 @@ function ingestItem(
 ): PushItem {
   const contentType = request.headers['content-type'] ?? '';
   const arrivalMs = deps.clock.nowMs();
-  const parameters = parseIngestParameters(query, contentType, arrivalMs);
+  const parameters = parseIngestParameters(query, arrivalMs);
   const form = /^multipart\/form-data/i.test(contentType)
     ? parseMultipart(bytes, contentType)
     : undefined;
   // Any form with a part `profile` is pprof, whatever `format` says.
-  const format = form === undefined ? parameters.format : 'pprof';
+  const format = form === undefined ? bodyFormat(parameters.format, contentType) : 'pprof';
   return {
     tenant: ANONYMOUS,
     ...ingestSeries(parameters.name, parameters.spyName, format),
@@ -98,8 +98,9 @@ function profilePart(form: ReadonlyMap<string, Uint8Array>): Uint8Array {
     throw new TephraError('unsupported_format', 'pairs of cumulative profiles are not read');
   }
   const profile = form.get('profile');
-  if (profile === undefined) {
-    throw new TephraError('unsupported_format', 'the form has no part named profile');
-  }
-  return profile;
+  if (profile !== undefined) return profile;
+  const why = form.has('jfr')
+    ? 'format jfr is not read yet; send pprof as part profile'
+    : 'the form has no part named profile';
+  throw new TephraError('unsupported_format', why);
 }

@@ -4,8 +4,8 @@ import { TephraError } from '../../../base/errors.ts';
 const PARTS_MAX = 16;
 
 /**
- * The parts of a multipart form by name (RFC 7578), as views of `body`. A name that repeats keeps
- * its first part. Throws `unsupported_format` if the body is no such form.
+ * The parts of a multipart form by name (RFC 7578), as views of `body`. Throws `unsupported_format` if the
+ * body is no such form, `invalid_argument` if a name repeats: one of the parts would be lost.
  */
 export function parseMultipart(body: Uint8Array, contentType: string): Map<string, Uint8Array> {
   const boundary = /;\s*boundary=(?:"([^"]+)"|([^;\s]+))/i.exec(contentType);
@@ -27,11 +27,27 @@ export function parseMultipart(body: Uint8Array, contentType: string): Map<strin
     const end = headerEnd === -1 ? -1 : bytes.indexOf(separator, headerEnd + 2);
     if (end === -1) break;
     const header = bytes.subarray(at, headerEnd).toString('latin1');
-    const part = /;\s*name="([^"]*)"/i.exec(header)?.[1];
-    if (part !== undefined && !parts.has(part)) {
+    const part = nameOf(header);
+    if (part !== undefined) {
+      if (parts.has(part)) {
+        const shown = JSON.stringify(part.slice(0, 64));
+        throw new TephraError('invalid_argument', `the form has two parts named ${shown}`);
+      }
       parts.set(part, bytes.subarray(headerEnd + 4, Math.max(end, headerEnd + 4)));
     }
     at = end + 2;
   }
   throw new TephraError('unsupported_format', 'the form is cut or has too many parts');
+}
+
+/** The name in the Content-Disposition of a part, quoted or not. Names in other fields mean nothing. */
+function nameOf(header: string): string | undefined {
+  const disposition = /^content-disposition:(.*)$/im.exec(header)?.[1] ?? '';
+  // From one parameter to the next: a quoted file name may hold what looks like another one.
+  for (const [, key = '', quoted, word] of disposition.matchAll(
+    /;\s*([\w*-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))/g,
+  )) {
+    if (key.toLowerCase() === 'name') return quoted ?? word;
+  }
+  return undefined;
 }

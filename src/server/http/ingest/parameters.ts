@@ -8,7 +8,8 @@ export interface IngestParameters {
   readonly name: string;
   readonly fromMs: number | undefined;
   readonly untilMs: number | undefined;
-  readonly format: ProfileFormat;
+  /** As sent, '' if it was not. */
+  readonly format: string;
   readonly sampleRateHz: number;
   readonly spyName: string;
 }
@@ -19,15 +20,11 @@ const SAMPLE_RATE_DEFAULT_HZ = 100;
 const NOT_BUILT = new Set(['jfr', 'trie', 'tree', 'speedscope']);
 
 /**
- * Reads the parameters. Throws `invalid_argument`, `invalid_time`, `unsupported_format`.
+ * Reads the parameters. Throws `invalid_argument`, `invalid_time`, `invalid_time_range`.
  *
  * Source: https://grafana.com/docs/pyroscope/latest/reference-server-api/ (ingest).
  */
-export function parseIngestParameters(
-  query: URLSearchParams,
-  contentType: string,
-  nowMs: number,
-): IngestParameters {
+export function parseIngestParameters(query: URLSearchParams, nowMs: number): IngestParameters {
   const one = (key: string): string | undefined => {
     const values = query.getAll(key);
     if (values.length > 1) throw new TephraError('invalid_argument', `${key} is given twice`);
@@ -48,17 +45,18 @@ export function parseIngestParameters(
     name,
     fromMs,
     untilMs,
-    format: formatOf(one('format'), contentType),
+    format: one('format') ?? '',
     sampleRateHz: sampleRate(one('sampleRate')),
     spyName: one('spyName') ?? 'unknown',
   };
 }
 
-function formatOf(format: string | undefined, contentType: string): ProfileFormat {
-  const byType = /^binary\/octet-stream\+(trie|tree)$/.exec(contentType)?.[1];
-  const name = byType ?? format ?? 'groups';
+/** Format of a body that is no form, by the parameter and the content type. Throws `unsupported_format`. */
+export function bodyFormat(format: string, contentType: string): ProfileFormat {
+  const name = /^binary\/octet-stream\+(trie|tree)$/.exec(contentType)?.[1] ?? format;
   if (NOT_BUILT.has(name)) {
-    throw new TephraError('unsupported_format', `format ${name} is not read yet`);
+    const why = `format ${name} is not read yet; send pprof or folded text`;
+    throw new TephraError('unsupported_format', why);
   }
   if (name === 'pprof') return 'pprof';
   // Agents send words of their own for folded text, so any other word means that.
