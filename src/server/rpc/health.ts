@@ -8,8 +8,8 @@ import {
 } from '../../gen/grpc/health/v1/health_pb.ts';
 import { rpcMethod, rpcStream, type AnyRpc } from './method.ts';
 
-/** What can be asked about; '' is the whole server. */
-const SERVICES: ReadonlySet<string> = new Set(['', 'ingest', 'query']);
+/** What can be asked about beside services by their full names; '' is the whole server. */
+const SERVICES = ['', 'ingest', 'query'];
 
 /** Whether requests are taken, for those who ask once and those who want to be told. */
 export class Readiness {
@@ -59,10 +59,11 @@ export class Readiness {
   }
 }
 
-/** `grpc.health.v1.Health`. */
-export function healthMethods(readiness: Readiness): AnyRpc[] {
+/** `grpc.health.v1.Health`, which knows also `services` by their full names, as its protocol suggests. */
+export function healthMethods(readiness: Readiness, services: readonly string[]): AnyRpc[] {
+  const known = new Set([...SERVICES, ...services]);
   const stateOf = (service: string): State => {
-    if (!SERVICES.has(service)) return State.SERVICE_UNKNOWN;
+    if (!known.has(service)) return State.SERVICE_UNKNOWN;
     return readiness.ready ? State.SERVING : State.NOT_SERVING;
   };
   const reply = (status: State): { message: HealthCheckResponse } => ({
@@ -73,8 +74,9 @@ export function healthMethods(readiness: Readiness): AnyRpc[] {
       const state = stateOf(service);
       if (state === State.SERVICE_UNKNOWN) {
         const asked = JSON.stringify(service.slice(0, 128));
+        const there = '"", "ingest", "query" and full names such as "querier.v1.QuerierService"';
         return Promise.reject(
-          new TephraError('not_found', `no service ${asked}; there are "", "ingest" and "query"`),
+          new TephraError('not_found', `no service ${asked}; there are ${there}`),
         );
       }
       return Promise.resolve(reply(state));

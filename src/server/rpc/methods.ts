@@ -10,12 +10,13 @@ import { tephraQueryMethods } from './tephra-query.ts';
 
 /** Every RPC that is served, on all protocols. */
 export function rpcMethods(engine: Engine, metrics: Metrics, readiness: Readiness): AnyRpc[] {
-  return [
+  const methods = [
     ...pushMethods(engine, metrics),
     ...querierMethods(engine),
     ...tephraQueryMethods(engine),
     ...tephraIngestMethods(engine, metrics),
-    ...healthMethods(readiness),
     ...capabilityMethods(),
   ];
+  const services = methods.map(({ desc }) => desc.parent.typeName);
+  return [...methods, ...healthMethods(readiness, services)];
 }

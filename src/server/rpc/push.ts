@@ -37,21 +37,23 @@ export function countOutcomes(
 
 /**
  * The answer to a batch of which a part was refused, undefined if none was: the code of the first
- * refusal and a message that counts and names them, because the response has no field for it. A
+ * refusal and a message that counts them and tells which one it was, because the response has no field for it. A
  * refusal that may pass later wins, or the client would drop what it should send again.
  */
 export function refusalOf(outcomes: readonly PushOutcome[]): TephraError | undefined {
-  const refusals = outcomes.flatMap((outcome) => asRefusal(outcome) ?? []);
+  const byOutcome = outcomes.map(asRefusal);
+  const refusals = byOutcome.filter((refusal) => refusal !== undefined);
   const first = refusals.find((refusal) => refusal.row.retry) ?? refusals[0];
   if (first === undefined) return undefined;
   if (outcomes.length === 1) return first;
   const counts = new Map<string, number>();
   for (const { reason } of refusals) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   const reasons = [...counts].map(([reason, count]) => `${count} x ${reason}`).join(', ');
+  const others = refusals.length === outcomes.length ? '' : ', the others are stored';
   return new TephraError(
     first.reason,
-    `${refusals.length} of ${outcomes.length} profiles were refused (${reasons}), ` +
-      `the others are stored; first: ${first.detail}`,
+    `${refusals.length} of ${outcomes.length} profiles were refused (${reasons})${others}; ` +
+      `number ${byOutcome.indexOf(first) + 1}: ${first.detail}`,
   );
 }
 

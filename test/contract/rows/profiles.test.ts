@@ -92,7 +92,7 @@ function expectPushed(row: ProfileRow, call: PushCall, answer: RawAnswer): void 
       Code.InvalidArgument,
       httpOf(way, Code.InvalidArgument),
       expect.stringContaining(
-        `${reason}: 1 of 2 profiles were refused (1 x ${reason}), the others are stored; first: `,
+        `${reason}: 1 of 2 profiles were refused (1 x ${reason}), the others are stored; number 1: `,
       ),
     ]);
     expectHelpful(answer.message, says);

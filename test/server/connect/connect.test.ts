@@ -226,7 +226,7 @@ describe('connect without a client library', () => {
       code: 'invalid_argument',
       message:
         'malformed_profile: 1 of 3 profiles were refused (1 x malformed_profile), ' +
-        'the others are stored; first: bad index',
+        'the others are stored; number 2: bad index',
     });
     const exposition = await it.metrics.text();
     expect(exposition).toContain('{surface="push",outcome="malformed_profile"} 1');
@@ -242,6 +242,12 @@ describe('connect without a client library', () => {
     const batch = create(PushRequestSchema, { series: [series, series] as never });
     const answer = await send(`${it.url}${PUSH}`, toBinary(PushRequestSchema, batch), PROTO);
     expect([answer.status, answer.headers['retry-after']]).toEqual([503, '2']);
+    expect(JSON.parse(answer.text)).toEqual({
+      code: 'unavailable',
+      message:
+        'write_unknown: 2 of 2 profiles were refused (1 x malformed_profile, 1 x write_unknown); ' +
+        'number 2: x',
+    });
   });
 
   test('reports what an answer could not do exactly', async () => {

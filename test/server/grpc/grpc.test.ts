@@ -2,6 +2,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import * as grpc from '@grpc/grpc-js';
 import { TephraError } from '../../../src/base/errors.ts';
+import {
+  HealthCheckRequestSchema,
+  HealthCheckResponseSchema,
+} from '../../../src/gen/grpc/health/v1/health_pb.ts';
 import { PushRequestSchema } from '../../../src/gen/push/v1/push_pb.ts';
 import {
   SelectMergeStacktracesRequestSchema,
@@ -87,6 +91,26 @@ describe('gRPC on the same port', () => {
     expect((await call(PUSH, pushBytes(1_000))).code).toBe(grpc.status.OK);
     expect(it.engine.pushed[0]?.payload.byteLength).toBe(1_000);
     expect(it.engine.pushed[0]?.profileId).toBe('x');
+  });
+
+  test('tells the health of each service that it serves, by the names of the health protocol', async () => {
+    for (const service of [
+      '',
+      'ingest',
+      'query',
+      'push.v1.PusherService',
+      'querier.v1.QuerierService',
+      'tephra.v1.IngestService',
+      'tephra.v1.QueryService',
+    ]) {
+      const asked = toBinary(
+        HealthCheckRequestSchema,
+        create(HealthCheckRequestSchema, { service }),
+      );
+      const { code, bytes } = await call('/grpc.health.v1.Health/Check', asked);
+      expect([service, code]).toEqual([service, grpc.status.OK]);
+      expect(fromBinary(HealthCheckResponseSchema, bytes ?? new Uint8Array()).status).toBe(1);
+    }
   });
 
   test('passes an encoded answer through, with notes in the trailer', async () => {
