@@ -238,11 +238,13 @@ function httpHandler(
       sendRpcError(request, response, excess, excess.row.http);
       return;
     }
+    request.url = originForm(request.url ?? '');
     if (applyCors(request, response, options.corsOrigins ?? [])) return;
     if (redirectToPage(request, response, prefix)) return;
-    const path = withoutPrefix(request.url ?? '', prefix);
+    const path = withoutPrefix(request.url, prefix);
     if (path === undefined) {
-      const error = new TephraError('not_found', `everything is served under ${prefix}`);
+      const where = prefix === '' ? 'paths begin with /' : `everything is served under ${prefix}`;
+      const error = new TephraError('not_found', where);
       sendError(request, response, error, error.row.http);
       return;
     }
@@ -253,6 +255,13 @@ function httpHandler(
       response.destroy();
     });
   };
+}
+
+/** The path and query of a URL: proxies may send all of it, and servers have to take that (RFC 9112, 3.2.2). */
+function originForm(url: string): string {
+  const [, rest] = /^https?:\/\/[^/?]*(.*)$/is.exec(url) ?? [];
+  if (rest === undefined) return url;
+  return rest.startsWith('/') ? rest : `/${rest}`;
 }
 
 /** The URL without the prefix, undefined if it does not begin with it. */

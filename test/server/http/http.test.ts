@@ -282,6 +282,24 @@ describe('other routes', () => {
     expect(answer.headers['content-type']).toBe('application/json');
   });
 
+  test.each([
+    ['GET http://a.example/ready', '', 200, 'ready'],
+    ['GET HTTP://a.example:1/ready?x=1', '', 200, 'ready'],
+    ['POST http://a.example/ingest?name=a', 'a 1', 200, ''],
+    ['POST http://a.example/querier.v1.QuerierService/ProfileTypes', '{}', 200, 'profileTypes'],
+    ['GET http://a.example', '', 404, 'nothing is served at'],
+    ['GET https://a.example?x=/ready', '', 404, 'nothing is served at'],
+    ['OPTIONS *', '', 404, 'paths begin with /'],
+  ])('%s is served as its path', async (line, body, status, told) => {
+    const answer = await raw(
+      it.port,
+      `${line} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    expect(answer).toContain(`HTTP/1.1 ${status}`);
+    expect(answer).toContain(told);
+  });
+
   test('too many headers are 431', async () => {
     const many = Array.from({ length: 120 }, (_, i) => `X-${i}: 1\r\n`).join('');
     const text = `GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${many}\r\n`;
