@@ -20,9 +20,13 @@ export function typePart(text: string): string {
   return text.replaceAll(':', '_');
 }
 
-/** The five-part id of a type. */
+/**
+ * The five-part id of a type: never more parts, also of a type that was stored with a `:` by an early
+ * version, or one such series would keep all types from being listed.
+ */
 export function formatProfileType(type: ProfileType): string {
-  return `${type.name}:${type.type}:${type.unit}:${type.periodType}:${type.periodUnit}`;
+  const { name, type: sampleType, unit, periodType, periodUnit } = type;
+  return [name, sampleType, unit, periodType, periodUnit].map(typePart).join(':');
 }
 
 /** Parses a five-part id; a sixth part `delta` is accepted. Throws `invalid_profile_type`. */
