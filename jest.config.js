@@ -13,7 +13,11 @@ export default {
       },
     ],
   },
-  maxWorkers: 2,
+  // One more than the two cores of a small machine: many tests wait, for a disk, a process or a timer.
+  maxWorkers: 3,
+  // Modules of a test file stay in memory when it is done, and collecting garbage among them takes long.
+  workerIdleMemoryLimit: '600MB',
+  testSequencer: '<rootDir>/test/sequencer.mjs',
   testTimeout: 30_000,
   // Zero tests are an error too, but one that the reporter gets to see.
   passWithNoTests: true,

@@ -16,7 +16,6 @@ import { NO_LENGTHS } from '../../dist/storage/dictionary/lengths.js';
 import { Fleet } from '../fleet.mjs';
 
 const GRAIN = 10_000_000n;
-const COLUMNS = 120;
 const MAX_NODES = 8_192;
 const TYPE = { name: 'process_cpu', type: 'cpu', unit: 'nanoseconds' };
 const HEADER = {
@@ -26,8 +25,8 @@ const HEADER = {
   period: 0n,
 };
 
-/** The stages of a push and of a query, each over the same seeded load: [name, function]. */
-export function makeStages() {
+/** The stages of a push and of a query, each over the same seeded load of two services: [name, function]. */
+export function makeStages(columnCount) {
   const fleet = new Fleet({ services: 2, pods: 1 });
   const random = seededRandom(1);
   const reader = new PprofReader();
@@ -35,7 +34,7 @@ export function makeStages() {
   const sides = [0, 1].map((service) => {
     const dictionary = new Dictionary(random);
     const columns = [];
-    for (let minute = 0; minute < COLUMNS; minute++) {
+    for (let minute = 0; minute < columnCount; minute++) {
       const { payload } = fleet.profile(service, 0, minute, { packed: false });
       const profile = new PprofReader().read(payload);
       const entries = entriesOf(resolver.resolve(profile, dictionary), profile);
@@ -65,7 +64,7 @@ export function makeStages() {
     ['find its stacks, all new', () => resolver.resolve(read, new Dictionary(random))],
     ['encode its entries', () => encodeEntries(new ByteWriter(), entries)],
     ['encode the dictionary', () => dictionary.encodeSlice(NO_LENGTHS, dictionary.lengths)],
-    [`add up ${COLUMNS} columns`, () => sumsOf(sides[0])],
+    [`add up ${columnCount} columns`, () => sumsOf(sides[0])],
     ['tree by names', () => atOnce(nameTreeOf(dictionary, parts[0].sums))],
     ['join two trees by names', () => atOnce(joinNameTrees(trees))],
     ['encode a flame graph', () => atOnce(encodeFlameGraph(trees[0], MAX_NODES))],

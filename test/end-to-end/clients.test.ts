@@ -41,7 +41,8 @@ beforeAll(async () => {
   const goBinary = servers.path('go-clients');
   if (withoutGo === undefined) await buildGoClients(goBinary);
   for (const tls of [false, true]) {
-    const flags = tls ? ['--tls-cert', certFile as string, '--tls-key', keyFile as string] : [];
+    const files = ['--tls-cert', certFile as string, '--tls-key', keyFile as string];
+    const flags = tls ? [...files, '--workers', '1'] : [];
     const server = await servers.start(tls ? 'tls' : 'clear', ...flags);
     await server.pusher.push({ series: profiles.map(seriesOf) });
     const place: Place = {

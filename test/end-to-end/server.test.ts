@@ -27,6 +27,8 @@ const READY_CPU_MS_MAX = 4_000;
 jest.setTimeout(90_000);
 
 const servers = new Servers(3);
+/** Where it does not matter how many there are: each takes its time to start. */
+const ONE = ['--workers', '1'];
 afterAll(() => servers.end());
 
 /** Own values of CPU profiles of a service, by names joined with a line feed. */
@@ -52,7 +54,7 @@ describe('tephra serve', () => {
   });
 
   test('refuses a directory that another server holds, and names that one', async () => {
-    const holder = await servers.start('held');
+    const holder = await servers.start('held', ...ONE);
     const directory = servers.path('held');
     const second = await tephra('serve', '--data-dir', directory, '--listen', '127.0.0.1:0');
     expect(second.code).toBe(1);
@@ -62,7 +64,7 @@ describe('tephra serve', () => {
     // The holder is none the worse for it, and its directory is free once it has ended.
     expect((await fetch(`${holder.url}/readyz`)).status).toBe(200);
     expect(await holder.stop('SIGKILL')).toBe(null);
-    const next = await servers.start('held');
+    const next = await servers.start('held', ...ONE);
     expect(await next.stop()).toBe(0);
   });
 
@@ -72,7 +74,7 @@ describe('tephra serve', () => {
     expect(refused.code).not.toBe(0);
     expect(refused.err).toContain('insecure_listen');
     expect(refused.err).toContain('--insecure-no-auth');
-    const open = await servers.start('open', '--listen', '0.0.0.0:0', '--insecure-no-auth');
+    const open = await servers.start('open', ...ONE, '--listen', '0.0.0.0:0', '--insecure-no-auth');
     expect((await fetch(`http://127.0.0.1:${open.port}/healthz`)).status).toBe(200);
     expect(await open.stop()).toBe(0);
   });
@@ -104,7 +106,7 @@ describe('tephra serve', () => {
       expect(code).toBe(signal === 'SIGKILL' ? null : 0);
       await Promise.all(pushes);
 
-      const second = await servers.start(signal);
+      const second = await servers.start(signal, ...ONE);
       const stored = await stacksOf(second, 'storm');
       for (const index of acknowledged) {
         expect([index, stored.get(`main\npush_${index}`)]).toEqual([index, 10_000_000n]);

@@ -12,7 +12,7 @@ const SEED =
   process.env['TEPHRA_SEED'] === 'random'
     ? systemRandom.u32()
     : Number(process.env['TEPHRA_SEED'] ?? 20_260_314);
-const HISTORIES = Number(process.env['TEPHRA_HISTORIES'] ?? 60);
+const HISTORIES = Number(process.env['TEPHRA_HISTORIES'] ?? 25);
 const OVER_LEVEL = Math.max(1, Math.ceil(HISTORIES / 5));
 const IN_THREADS = Math.max(1, Math.ceil(HISTORIES / 100));
 const WORKER = new URL('../../dist/shards/worker.js', import.meta.url);

@@ -23,6 +23,10 @@ let app: App;
 let url: string;
 /** What timers were asked to wait for, in ms. */
 const waited = new Set<number>();
+/** Each waits for seconds: all of them at once. */
+let slowHeaders: Promise<string>;
+let idle: Promise<string>;
+let kept: Promise<string>;
 
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tephra-limit-settings-'));
@@ -53,6 +57,9 @@ beforeAll(async () => {
   });
   app = await startApp(config, { ...appDeps(), timers });
   url = `http://127.0.0.1:${app.address.port}`;
+  slowHeaders = answerTo('GET /ready HTTP/1.1\r\nHost: x\r\nX: ');
+  idle = answerTo('POST /ingest?name=x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n');
+  kept = answerTo('GET /ready HTTP/1.1\r\nHost: x\r\n\r\n');
 });
 afterAll(async () => {
   await app.stop();
@@ -106,19 +113,15 @@ test('an address and a connection have as many open streams as the settings say'
 });
 
 test('slow headers end at headersTimeout', async () => {
-  expect(await answerTo('GET /ready HTTP/1.1\r\nHost: x\r\nX: ')).toContain(' 408 ');
+  expect(await slowHeaders).toContain(' 408 ');
 });
 
 test('a connection over which nothing moves ends at idleTimeout, before its body is late', async () => {
-  const head = 'POST /ingest?name=x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n';
-  const answer = await answerTo(head);
-  expect(answer).not.toContain(' 200 ');
+  expect(await idle).not.toContain(' 200 ');
 });
 
 test('a connection is told that it is kept for keepAliveTimeout, and ends then', async () => {
-  expect(await answerTo('GET /ready HTTP/1.1\r\nHost: x\r\n\r\n')).toMatch(
-    /^Keep-Alive: timeout=2\r$/m,
-  );
+  expect(await kept).toMatch(/^Keep-Alive: timeout=2\r$/m);
 });
 
 test('times of connections, requests and queries are those of the settings', async () => {

@@ -1,13 +1,17 @@
 /**
  * A busy HTTP server with the agent in it: `fork('busy-server.mjs', [TEPHRA_URL, SERVICE, BUFFER_BYTES])`. It asks itself
- * without pause, and tells how far the agent is, until the message `stop`; then the agent flushes, and the sums of all that was settled
+ * with short pauses, and tells how far the agent is, until the message `stop`; then the agent flushes, and the sums of all that was settled
  * are sent back, by profile type, with the agent's own counts.
  */
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { startAgent } from '../../../dist/agent/start.js';
 import { profileTypeOf } from '../../../dist/client/stream/encode.js';
 import { handleOrder } from '../../../examples/shop.mjs';
+
+/** Two such programs would else take both cores of a small machine from what they are tested with. */
+const PAUSE_MS = 5;
 
 const [url, service, buffer] = process.argv.slice(2);
 const bufferBytes = buffer === undefined ? undefined : Number(buffer);
@@ -58,6 +62,7 @@ for (let order = 0; work.wanted; order++) {
     headers: { 'x-order': `${order}` },
   });
   await answer.text();
+  await sleep(PAUSE_MS);
 }
 clearInterval(telling);
 const isStored = await agent.stop(10_000);

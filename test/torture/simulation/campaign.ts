@@ -6,7 +6,7 @@ import { watch } from './watchdog.ts';
 export const simulation: Campaign = {
   name: 'simulation',
   what: 'seeded order of every store operation, timer and fault; an oracle after each answer',
-  short: { from: 1, to: 250 },
+  short: { from: 1, to: 100 },
   long: { from: 1, to: 100_000 },
   slice: 5_000,
   async run({ seeds, long, failuresMax, tell }) {
