@@ -64,6 +64,26 @@ test.each(RAW_WAYS.map((way) => [way.name, way] as const))('%s', async (_, way) 
   expect([answer.code, answer.body.toString()]).toEqual([0, expected]);
 });
 
+test.each([
+  ['gzip;q=0.5', true],
+  ['br, GZIP', true],
+  ['gzip;q=0', false],
+  ['gzip; q=0.0, br', false],
+  ['identity', false],
+])('a Connect answer knows the weight of "%s"', async (accept, isPacked) => {
+  for (const way of RAW_WAYS.filter(({ protocol }) => protocol === 'connect')) {
+    const message =
+      way.codec === 'json'
+        ? Buffer.from(toJsonString(SelectMergeStacktracesRequestSchema, request))
+        : toBinary(SelectMergeStacktracesRequestSchema, request);
+    const { code, headers } = await client.call(way, METHOD, message, {
+      headers: { 'accept-encoding': accept },
+    });
+    const expected = [way.name, 0, isPacked ? 'gzip' : undefined];
+    expect([way.name, code, encodingOf(way, headers)]).toEqual(expected);
+  }
+});
+
 test('a stream of answers over gRPC', async () => {
   const baseUrl = `http://127.0.0.1:${it.port}`;
   const read = async (packed: boolean): Promise<readonly unknown[]> => {

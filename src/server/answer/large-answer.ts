@@ -66,12 +66,12 @@ export function gzipped(slices: Slices): AsyncIterable<Uint8Array> {
   return gzip;
 }
 
-/** The answer with these slices as its body, compressed on the way if the client takes that. */
+/** The answer with these slices as its body, compressed on the way if the client takes gzip. */
 export function withLarge(
   result: UniversalServerResponse,
   { bytes, slices }: LargeAnswer,
   { enveloped, json }: Pick<RpcFormat, 'enveloped' | 'json'>,
-  acceptEncoding: string,
+  isPacked: boolean,
 ): UniversalServerResponse {
   const header = new Headers(result.header);
   header.delete('content-length');
@@ -79,7 +79,7 @@ export function withLarge(
     const emptyBytes = json ? '{}'.length : 0;
     return { ...result, header, body: inEnvelope(result, bytes ?? 0, slices, emptyBytes) };
   }
-  if (/\bgzip\b/.test(acceptEncoding)) {
+  if (isPacked) {
     header.set('content-encoding', 'gzip');
     return { ...result, header, body: gzipped(slices) };
   }

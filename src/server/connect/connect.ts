@@ -35,6 +35,7 @@ import {
   type RpcFormat,
 } from '../body/rpc-body.ts';
 import { sendRpcError } from '../answer/send-error.ts';
+import { takesGzip } from '../answer/takes-gzip.ts';
 import { edgeHttpStatus, edgeRefusal, toConnectError } from '../answer/status.ts';
 
 /** What Connect needs to serve. */
@@ -220,10 +221,12 @@ async function invoke(
     if (format === undefined) discardBody(request, response);
     else ({ body, hold } = await readRequest(request, header, format, method, values, deps));
     header.delete('content-length');
+    // The library knows no weights.
+    const isPacked = takesGzip(header.get('accept-encoding') ?? '');
+    header.set('accept-encoding', isPacked ? 'gzip' : 'identity');
     const result = await handler({ ...universal, header, body: createAsyncIterable([body]) });
     if (answering.large !== undefined && format !== undefined && result.status === 200) {
-      const accepted = header.get('accept-encoding') ?? '';
-      return withLarge(result, answering.large, format, accepted);
+      return withLarge(result, answering.large, format, isPacked);
     }
     return result;
   } finally {

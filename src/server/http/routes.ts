@@ -9,6 +9,7 @@ import { gzipped } from '../answer/large-answer.ts';
 import { MISSING_METHODS } from '../connect/missing-services.ts';
 import { observed, unlessAborted, type RunDeps } from '../rpc/run.ts';
 import { sendError, sendRpcError } from '../answer/send-error.ts';
+import { takesGzip } from '../answer/takes-gzip.ts';
 import { STREAM_NAME } from '../stream/hub.ts';
 
 const gzipAsync = promisify(gzip);
@@ -125,7 +126,10 @@ async function sendBody(
   held: HeldAnswer,
 ): Promise<void> {
   let bytes = typeof answer.body === 'string' ? Buffer.from(answer.body) : answer.body;
-  if (bytes.byteLength >= LIMITS.compressBytesMin && takesGzip(request)) {
+  if (
+    bytes.byteLength >= LIMITS.compressBytesMin &&
+    takesGzip(request.headers['accept-encoding'])
+  ) {
     bytes = await gzipAsync(bytes, { level: 1 });
     response.setHeader('content-encoding', 'gzip');
   }
@@ -143,17 +147,9 @@ function packed(
   slices: AsyncIterable<Uint8Array>,
 ): AsyncIterable<Uint8Array> {
   response.appendHeader('vary', 'Accept-Encoding');
-  if (!takesGzip(request)) return slices;
+  if (!takesGzip(request.headers['accept-encoding'])) return slices;
   response.setHeader('content-encoding', 'gzip');
   return request.method === 'HEAD' ? slices : gzipped(slices);
-}
-
-/** Whether the client names gzip, and does not refuse it by a weight of 0 (RFC 9110, 12.5.3). */
-function takesGzip({ headers }: IncomingMessage): boolean {
-  const weight = /(?:^|,)\s*gzip\s*(?:;\s*q=([\d.]*)\s*)?(?:,|$)/i.exec(
-    headers['accept-encoding'] ?? '',
-  );
-  return weight !== null && Number(weight[1] ?? 1) > 0;
 }
 
 async function sendSlices(
