@@ -8,6 +8,7 @@ import { readClientConfig } from './client-config.ts';
 import { CliError, EXIT, type CliIo } from './io.ts';
 import { whileWaiting } from './progress.ts';
 import { DEFAULT_SERVER, type ServerFlags } from './server-flags.ts';
+import { tlsTrouble } from './tls-trouble.ts';
 
 /** A server that is asked. */
 export interface Remote {
@@ -90,6 +91,8 @@ function presence(text: string | undefined): string | undefined {
 /** A failure as a message that says what to do next. */
 function explained(server: string, error: unknown): unknown {
   if (!(error instanceof TephraClientError)) return error;
+  const trouble = tlsTrouble(server, error);
+  if (trouble !== undefined) return new CliError(trouble);
   const { code, reason, message } = error;
   if (reason === 'unreachable') {
     return new CliError(

@@ -10,6 +10,7 @@ import { runCli } from '../../src/cli/program.ts';
 import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
 import { NO_NOTES } from '../../src/query/request.ts';
 import { startFixture, type Fixture } from '../server/fixture.ts';
+import { makeCertificate } from '../support/certificate.ts';
 
 const NOW = Date.parse('2026-08-01T12:00:00Z');
 const VERSION = (JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }).version;
@@ -95,6 +96,29 @@ describe('tephra', () => {
       expect(run.err).toContain(`no server answers at ${gone.url}`);
       expect(run.err).toContain('tephra serve');
     }
+  });
+});
+
+describe('a server by TLS', () => {
+  test('says what is wrong between it and the URL', async () => {
+    const secret = await startFixture({ tls: makeCertificate() });
+    const [http, https] = ['http', 'https'].map((scheme) => `${scheme}://127.0.0.1`);
+    for (const [url, says, next] of [
+      [`${https}:${secret.port}`, 'is not trusted: self', 'NODE_EXTRA_CA_CERTS=FILE'],
+      [`${http}:${secret.port}`, 'ended the connection', 'name it by https://'],
+      [`${https}:${it.port}`, 'speaks no TLS', 'name it by http://'],
+    ] as const) {
+      for (const args of [
+        ['push', join(folder, 'stacks.folded')],
+        ['query', 'top'],
+      ]) {
+        const run = await tephra(...args, '--server', url);
+        expect([url, run.code, run.err]).toEqual([url, 1, expect.stringContaining(says)]);
+        expect(run.err).toContain(next);
+        expect(run.err).toContain(url);
+      }
+    }
+    await secret.server.stop(0);
   });
 });
 
