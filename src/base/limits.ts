@@ -70,6 +70,8 @@ export const LIMITS = {
   lateIntervalMs: 10 * 60_000,
   /** Unrolled blocks of one hour that absorb leaves standing; more are merged into its new block. */
   unrolledBlocksPerHourMax: 8,
+  /** Bytes of a segment of dictionaries after which another is begun; well under the largest blob. */
+  segmentBytes: 32 * MIB,
   /** What is in the trash is removed after this time; no query may run longer. */
   graceMs: 15 * 60_000,
   stacksPerEpochMax: 1_000_000,

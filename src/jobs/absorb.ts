@@ -2,24 +2,22 @@ import type { Random } from '../base/random.ts';
 import { randomName } from '../base/random.ts';
 import type { Pause } from '../base/slice.ts';
 import { encodeBlock } from '../storage/block/encode.ts';
-import { lengthsAtLeast, lengthsEqual } from '../storage/dictionary/lengths.ts';
+import { lengthsAtLeast } from '../storage/dictionary/lengths.ts';
 import type { TableLengths } from '../storage/dictionary/lengths.ts';
-import type { Dictionary } from '../storage/dictionary/dictionary.ts';
-import type { SeriesRow } from '../storage/dictionary/rows.ts';
 import { ScopeMap } from '../storage/dictionary/scope-map.ts';
 import { blockKey } from '../storage/keys.ts';
 import { addAbsorbed, isAbsorbed } from '../storage/root/absorbed.ts';
 import type { Absorbed } from '../storage/root/absorbed.ts';
-import type { PartitionRoot, RootBlock, RootSegment } from '../storage/root/encode.ts';
+import type { PartitionRoot, RootBlock } from '../storage/root/encode.ts';
 import { CanonicalDictionaries } from '../storage/shard/canonical.ts';
 import type { Canonical } from '../storage/shard/canonical.ts';
 import type { HeadSection, SectionScope } from '../storage/shard/head.ts';
 import { commitPartition, readPartition } from '../storage/shard/partition.ts';
 import { readUndamaged } from '../storage/shard/read-undamaged.ts';
-import { putSegment } from '../storage/shard/put-segment.ts';
-import type { PartWithSeries } from '../storage/shard/put-segment.ts';
 import type { ShardState } from '../storage/shard/shard-state.ts';
 import { packSections } from './pack.ts';
+import { groupsBySize, putRows, rowBytes } from './new-rows.ts';
+import type { NewRows } from './new-rows.ts';
 import { sectionsOfHour, serviceKey, tableOf } from './minute-table.ts';
 import type { ServiceTables } from './minute-table.ts';
 
@@ -29,6 +27,8 @@ export interface AbsorbOptions {
   readonly nowMs: number;
   /** Small unrolled blocks of an hour from which on they are merged into the new one. */
   readonly unrolledBlocksPerHourMax: number;
+  /** Bytes of a segment after which another is begun. */
+  readonly segmentBytes: number;
 }
 
 /** What one absorb did. */
@@ -129,8 +129,8 @@ async function absorbOnce(
     }
   }
   const blocks = await putBlocks(state, dayMs, root, tables, options);
-  const segment = await putRows(state, dayMs, services);
-  const settle = announce(state, dayMs, services, segment?.id);
+  const segments = await putRows(state, dayMs, services, options.segmentBytes);
+  const settle = announce(state, dayMs, services, segments.at(-1)?.id);
   const committed = await commitPartition(
     state.store,
     state.random,
@@ -139,7 +139,7 @@ async function absorbOnce(
     {
       absorbed: mergeAbsorbed(root.absorbed, landed),
       blocks: [...root.blocks.filter(({ id }) => !blocks.replaced.has(id)), ...blocks.added],
-      segments: segment === undefined ? root.segments : [...root.segments, segment],
+      segments: [...root.segments, ...segments],
       trash: [...root.trash, ...[...blocks.replaced].map((id) => ({ id, sinceMs: options.nowMs }))],
     },
   ).finally(settle);
@@ -149,16 +149,11 @@ async function absorbOnce(
   return { sections: waiting.length, blocks: blocks.added.length, ignored: 0 };
 }
 
-/** How the rows of a service become canonical. */
-interface ServicePlan {
-  readonly tenant: string;
-  readonly service: string;
+/** How the rows of a service become canonical; `dictionary` has all canonical rows after the commit. */
+interface ServicePlan extends NewRows {
   /** Rows are taken over as they are. */
   readonly live: boolean;
   readonly canonical: Canonical;
-  /** The dictionary that has all canonical rows after the commit. */
-  readonly dictionary: Dictionary;
-  readonly from: TableLengths;
   readonly to: TableLengths;
   /** Translation of each scope; a live one needs none. */
   readonly maps: ReadonlyMap<SectionScope, ScopeMap>;
@@ -174,23 +169,32 @@ async function planService(
   const { tenant, service, dayMs } = sections[0] as HeadSection;
   const canonical = await state.canonical.load(dayMs, tenant, service, root);
   const from = canonical.lengths;
+  const cuts: TableLengths[] = [];
+  const groups = groupsBySize(sections, rowBytes, options.segmentBytes);
   if (isLive(state, canonical, sections)) {
     const { to } = sections.at(-1) as HeadSection;
     // Somebody else made these rows canonical since the root was read.
     if (!lengthsAtLeast(to, from)) return null;
+    for (const group of groups) cuts.push((group.at(-1) as HeadSection).to);
     const { dictionary } = canonical;
-    return { tenant, service, live: true, canonical, dictionary, from, to, maps: new Map() };
+    return { tenant, service, live: true, canonical, dictionary, from, cuts, to, maps: new Map() };
   }
   const dictionary = canonical.dictionary.copy(from);
   const maps = new Map<SectionScope, ScopeMap>();
-  for (const { scope, to } of lastOfScopes(sections)) {
-    const map = new ScopeMap(scope.base);
-    dictionary.mapSlice(scope.dictionary.encodeSlice(scope.base, to), scope.base, to, map);
-    maps.set(scope, map);
-    await options.pause.here();
+  for (const group of groups) {
+    for (const { scope, to } of lastOfScopes(group)) {
+      let map = maps.get(scope);
+      if (map === undefined) maps.set(scope, (map = new ScopeMap(scope.base)));
+      const { mapped } = map;
+      if (!lengthsAtLeast(mapped, to)) {
+        dictionary.mapSlice(scope.dictionary.encodeSlice(mapped, to), mapped, to, map);
+      }
+      await options.pause.here();
+    }
+    cuts.push(dictionary.lengths);
   }
   const to = dictionary.lengths;
-  return { tenant, service, live: false, canonical, dictionary, from, to, maps };
+  return { tenant, service, live: false, canonical, dictionary, from, cuts, to, maps };
 }
 
 /** The last section of each scope, in the order in which the scopes appear. */
@@ -292,22 +296,6 @@ export async function putBlock(
   const id = randomName(state.random);
   await state.store.put(blockKey(dayMs, state.shard, id), bytes);
   return { id, bytes: bytes.byteLength, hours, rolled };
-}
-
-/** One segment with the new rows of all services; undefined if there are none. */
-async function putRows(
-  state: ShardState,
-  dayMs: number,
-  services: readonly ServicePlan[],
-): Promise<RootSegment | undefined> {
-  const parts: PartWithSeries[] = [];
-  for (const { tenant, service, dictionary, from, to } of services) {
-    if (lengthsEqual(from, to)) continue;
-    const series: SeriesRow[] = [];
-    for (let id = from.series; id < to.series; id++) series.push(dictionary.seriesRow(id));
-    parts.push({ tenant, service, from, to, slice: dictionary.encodeSlice(from, to), series });
-  }
-  return parts.length === 0 ? undefined : putSegment(state, dayMs, parts);
 }
 
 /** Everything that had landed when the head was listed: with a section here or without. */

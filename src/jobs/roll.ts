@@ -12,6 +12,7 @@ import type { ShardState } from '../storage/shard/shard-state.ts';
 import { putBlock } from './absorb.ts';
 import { sectionsOfHour, tableOf } from './minute-table.ts';
 import type { ServiceTables } from './minute-table.ts';
+import { groupsBySize } from './new-rows.ts';
 import { packSections } from './pack.ts';
 import { isHourClosed } from './schedule.ts';
 
@@ -23,6 +24,8 @@ export interface RollOptions {
   /** When the partition was rolled last, Unix ms; undefined = never by this process. */
   readonly rolledMs: number | undefined;
   readonly lateIntervalMs: number;
+  /** Bytes of segments that are joined to one, at most. */
+  readonly segmentBytes: number;
 }
 
 /** What one roll did. */
@@ -35,9 +38,6 @@ export interface RollReport {
 
 /** Segments of a partition that a roll leaves standing; more are merged into one. */
 const SEGMENTS_STANDING = 4;
-
-/** Segments of more bytes than this in all are left as they are. */
-const MERGED_SEGMENT_BYTES = 32 * 1024 * 1024;
 
 const NOTHING: RollReport = { hours: [], blocksBefore: 0, blocksAfter: 0 };
 
@@ -83,7 +83,7 @@ export async function rollPartition(
       added.push(await putBlock(state, dayMs, [hour], packed, true));
     }
   }
-  const segments = await mergeStanding(state, dayMs, root.segments);
+  const segments = await mergeStanding(state, dayMs, root.segments, options.segmentBytes);
   const roll = root.roll + 1;
   const gone = new Set(unrolled.map(({ id }) => id));
   const committed = await commitPartition(state.store, state.random, partition, before, {
@@ -111,17 +111,21 @@ function isRollDue(block: RootBlock, dayMs: number, options: RollOptions): boole
   );
 }
 
-/** One segment in place of many, so that a dictionary loads by few reads. */
+/** One segment in place of many, so that a dictionary loads by few reads, and the root stays small. */
 async function mergeStanding(
   state: ShardState,
   dayMs: number,
   segments: readonly RootSegment[],
+  bytesMax: number,
 ): Promise<readonly RootSegment[]> {
-  const bytes = segments.reduce((sum, segment) => sum + segment.bytes, 0);
-  if (segments.length <= SEGMENTS_STANDING || bytes > MERGED_SEGMENT_BYTES) return segments;
-  const parts = await partsOf(state, dayMs, segments);
-  if (parts === undefined) return segments;
-  return [await putSegment(state, dayMs, mergeSegments(parts).map(withSeries))];
+  if (segments.length <= SEGMENTS_STANDING) return segments;
+  const merged: RootSegment[] = [];
+  for (const run of groupsBySize(segments, ({ bytes }) => bytes, bytesMax)) {
+    const parts = run.length === 1 ? undefined : await partsOf(state, dayMs, run);
+    if (parts === undefined) merged.push(...run);
+    else merged.push(await putSegment(state, dayMs, mergeSegments(parts).map(withSeries)));
+  }
+  return merged;
 }
 
 /** All slices in order; undefined if one is damaged: merging must not spread the damage. */

@@ -15,6 +15,7 @@ import type { AbsorbRules } from './schedule.ts';
 /** What the jobs of a shard are governed by. */
 export interface JobRules extends AbsorbRules {
   readonly unrolledBlocksPerHourMax: number;
+  readonly segmentBytes: number;
   readonly graceMs: number;
 }
 
@@ -129,6 +130,7 @@ export class ShardJobs {
       pause: createPause(this.#clock, this.#timers),
       nowMs,
       unrolledBlocksPerHourMax: this.#rules.unrolledBlocksPerHourMax,
+      segmentBytes: this.#rules.segmentBytes,
     });
     times.absorbedMs = nowMs;
     times.idle = false;
@@ -157,6 +159,7 @@ export class ShardJobs {
       hourCloseDelayMs: this.#rules.hourCloseDelayMs,
       rolledMs: times.rolledMs,
       lateIntervalMs: this.#rules.lateIntervalMs,
+      segmentBytes: this.#rules.segmentBytes,
     });
     if (report.hours.length > 0) {
       times.rolledMs = nowMs;

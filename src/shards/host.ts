@@ -191,6 +191,7 @@ export class ShardHost implements ShardHostApi {
           hourCloseDelayMs: limits.hourCloseDelayMs,
           lateIntervalMs: limits.lateIntervalMs,
           unrolledBlocksPerHourMax: limits.unrolledBlocksPerHourMax,
+          segmentBytes: limits.segmentBytes,
           graceMs: limits.graceMs,
         }),
       });

@@ -7,6 +7,7 @@
 import { ByteReader, ByteWriter } from '../../base/bytes.ts';
 import { crc32 } from '../../base/crc32.ts';
 import { TephraError } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
 import {
   checkDirectory,
   checkHeader,
@@ -26,6 +27,7 @@ import {
   writeLengths,
 } from './lengths.ts';
 import { mergeSlices } from './merge-slices.ts';
+import { payloadBytes } from './slice.ts';
 
 const SEGMENT: Envelope = { what: 'dictionary segment', magic: 'TPSG', version: 1 };
 
@@ -145,7 +147,7 @@ export function openSegment(blob: Uint8Array): OpenSegment {
  * Joins slices: those of one (tenant, service) that follow one another become one slice, decoded
  * and encoded again, because one deflate over all is smaller and one slice loads faster. The parts
  * of a service are in the order of `from`; where a part does not follow the one before (what lay
- * between is damaged) a new slice begins. Services stay in the order of their first part. Throws
+ * between is damaged), or the slice would be too large, a new slice begins. Services stay in the order of their first part. Throws
  * `corrupt_block` where a slice does not decode.
  */
 export function mergeSegments(parts: readonly SegmentPart[]): SegmentPart[] {
@@ -155,11 +157,17 @@ export function mergeSegments(parts: readonly SegmentPart[]): SegmentPart[] {
     const runs = services.get(key) ?? [];
     services.set(key, runs);
     const run = runs.at(-1);
-    const last = run?.at(-1);
-    if (run !== undefined && last !== undefined && lengthsEqual(last.to, part.from)) run.push(part);
+    if (run !== undefined && mayFollow(run, part)) run.push(part);
     else runs.push([part]);
   }
   return [...services.values()].flat().map(mergeRun);
+}
+
+function mayFollow(run: readonly SegmentPart[], part: SegmentPart): boolean {
+  const last = run.at(-1);
+  if (last === undefined || !lengthsEqual(last.to, part.from)) return false;
+  const bytes = run.reduce((sum, { slice }) => sum + payloadBytes(slice), payloadBytes(part.slice));
+  return bytes <= LIMITS.blobBytesMax;
 }
 
 function mergeRun(run: readonly SegmentPart[]): SegmentPart {

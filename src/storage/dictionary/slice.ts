@@ -1,5 +1,6 @@
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
 
+import { assert } from '../../base/assert.ts';
 import { ByteReader, ByteWriter } from '../../base/bytes.ts';
 import { TephraError, isErrorLike } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -63,7 +64,9 @@ export function encodeRows(rows: Rows, firstNode: number): Uint8Array {
   const series = new ByteWriter();
   for (const row of rows.series) writeSeries(series, row);
   out.raw(series.view());
-  return pack(out.view());
+  const payload = out.view();
+  assert(payload.byteLength <= PAYLOAD_BYTES_MAX, 'rows that nobody could read again');
+  return pack(payload);
 }
 
 /** Decodes rows [from, to), every reference checked. Throws `corrupt_block`. */
@@ -156,6 +159,17 @@ function pack(payload: Uint8Array): Uint8Array {
     out.reset();
   }
   return out.u8(CODEC_PLAIN).raw(payload).finish();
+}
+
+/**
+ * Bytes of the rows of a slice before they were deflated, as it says. Rows whose slices come to more than
+ * LIMITS.blobBytesMax together must not be joined to one slice: it could grow too large to be read.
+ */
+export function payloadBytes(slice: Uint8Array): number {
+  if (slice[0] !== CODEC_DEFLATE) return slice.byteLength;
+  const input = new ByteReader(slice, WHAT);
+  input.u8();
+  return input.varint();
 }
 
 function unpack(slice: Uint8Array): Uint8Array {
