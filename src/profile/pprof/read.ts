@@ -6,7 +6,7 @@ import { appendTexts, NO_STACK_TEXT, TRUNCATED_TEXT } from '../synthetic.ts';
 import { FIELD } from './fields.ts';
 import { HeaderReader, NO_VALUE_TYPE } from './header.ts';
 import { IdTable } from './ids.ts';
-import { isLegacyPprof } from './legacy.ts';
+import { foreignFormat } from './foreign.ts';
 import { type Ids, LocationReader } from './locations.ts';
 import { SampleReader } from './samples.ts';
 import { PprofScan } from './scan.ts';
@@ -205,8 +205,9 @@ export class PprofReader {
   /** Gives the two common mistakes of senders their own reason. */
   #explain(bytes: Uint8Array, thrown: unknown): unknown {
     if (!(thrown instanceof TephraError)) return thrown;
-    if (thrown.reason === 'malformed_protobuf' && isLegacyPprof(bytes)) {
-      return new TephraError('unsupported_format', 'legacy pprof; expected the protobuf form');
+    const format = thrown.reason === 'malformed_protobuf' ? foreignFormat(bytes) : undefined;
+    if (format !== undefined) {
+      return new TephraError('unsupported_format', `${format}; expected pprof in protobuf`);
     }
     if (thrown.reason === 'malformed_profile' && this.#looksConcatenated(bytes)) {
       return new TephraError('concatenated_profiles', 'the body holds more than one profile', {

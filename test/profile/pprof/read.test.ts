@@ -555,6 +555,9 @@ describe('a pprof that is not valid', () => {
       Buffer.from(new BigUint64Array([0n, 3n, 0n, 10_000n, 0n]).buffer),
       /^unsupported_format/,
     ],
+    ['JFR', Buffer.from('FLR\0\0\x02\0\x01', 'latin1'), /^unsupported_format: JFR; expected pprof/],
+    ['perf.data', Buffer.from('PERFILE2h'), /^unsupported_format: perf.data; expected pprof/],
+    ['JSON', Buffer.from('{"$schema":"x"}'), /^unsupported_format: JSON; expected pprof/],
     [
       'two profiles, one behind the other',
       Buffer.concat([profile(), profile()]),

@@ -15,12 +15,21 @@ const TEXTS = [
   '--- Memory map',
 ];
 
-/** Whether `bytes` are a legacy pprof: text, or the binary CPU form of gperftools. */
-export function isLegacyPprof(bytes: Uint8Array): boolean {
+/** How files of other profilers begin. Sources: the JMC project, Linux' perf.data-file-format.txt. */
+const MAGICS = [
+  ['FLR\0', 'JFR'],
+  ['PERFILE2', 'perf.data'],
+  ['{', 'JSON'],
+] as const;
+
+/** What bytes are that are no pprof and that people send as one; undefined if that is not known. */
+export function foreignFormat(bytes: Uint8Array): string | undefined {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.byteLength, 64)).toString(
     'latin1',
   );
-  return TEXTS.some((text) => head.startsWith(text)) || isBinaryCpu(bytes);
+  // Text, or the binary CPU form of gperftools.
+  if (TEXTS.some((text) => head.startsWith(text)) || isBinaryCpu(bytes)) return 'legacy pprof';
+  return MAGICS.find(([magic]) => head.startsWith(magic))?.[1];
 }
 
 /** The header of the binary form is the words 0, 3, 0, period, 0: 4 or 8 bytes, either endian. */
