@@ -69,6 +69,9 @@ export const ERRORS = {
     retry: false,
     means: 'the content type is not served here',
   },
+  otlp_layout: invalid('the profiles are in a layout of OTLP older than 1.10'),
+  otlp_table_limit: tooBig('a table of an OTLP request has more rows than the limit'),
+  profiles_limit: tooBig('the request has more profiles than the limit'),
   // The profile.
   malformed_profile: invalid('the profile contradicts itself', 422),
   malformed_folded: invalid('a folded line is not "frame;frame count"', 422),

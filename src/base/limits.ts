@@ -40,6 +40,17 @@ export const LIMITS = {
   /** Distinct sets of string labels into which one push may split. */
   labelSetsPerPushMax: 1_000,
 
+  /** Profiles of one OTLP request, those of different services in one profile counted each. */
+  otlpProfilesMax: 65_536,
+  /** Rows of its tables that a profile of its own does not have: stacks, attributes, links. */
+  otlpRowsMax: 1_000_000,
+  /** Bytes of pprof into which all OTLP requests under way are split, and so at most one of them. */
+  otlpSplitBytes: 64 * MIB,
+  /** Levels of lists and maps in the value of an attribute. */
+  otlpValueDepthMax: 32,
+  /** Times that the dictionary of a request may come; senders write it once. */
+  otlpDictionariesMax: 16,
+
   labelsPerSeriesMax: 64,
   labelNameBytesMax: 1_024,
   labelValueBytesMax: 2_048,

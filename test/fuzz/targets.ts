@@ -7,6 +7,9 @@ import { gunzipSync } from 'node:zlib';
 import { join } from 'node:path';
 import { create, toBinary, toJsonString } from '@bufbuild/protobuf';
 import { ProfileSchema } from '../../src/gen/google/v1/profile_pb.ts';
+import { atOnce } from '../../src/base/steps.ts';
+import { ExportProfilesServiceRequestSchema } from '../../src/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
+import { splitOtlp } from '../../src/profile/otlp/split.ts';
 import { PushRequestSchema, type PushRequest } from '../../src/gen/push/v1/push_pb.ts';
 import {
   IngestService,
@@ -26,6 +29,7 @@ import { ingestSeries } from '../../src/server/http/ingest/labels.ts';
 import { decodeJson, decodeMessage, envelopeOf } from '../../src/server/body/rpc-body.ts';
 import { parseMultipart } from '../../src/server/http/ingest/multipart.ts';
 import { displayNamesOf } from '../../src/server/http/ingest/sample-type-config.ts';
+import { smallRequest } from '../profile/otlp/request.ts';
 import { touchAll } from '../profile/pprof/plain.ts';
 import { streamTarget } from './stream-target.ts';
 import { shapeOf, type Shape } from './wire-tree.ts';
@@ -192,6 +196,39 @@ function urlTarget(): Target {
   };
 }
 
+function otlpTarget(): Target {
+  const reader = new PprofReader();
+  const options = { bytesMax: 1 << 20, droppedAttributes: ['process.pid'] };
+  const request = smallRequest();
+  return {
+    seeds: [toBinary(ExportProfilesServiceRequestSchema, request)],
+    words: ['', 'service.name', 'samples', '\u00e9', 'x'.repeat(300)],
+    shape: shapeOf(ExportProfilesServiceRequestSchema),
+    run: (input) => {
+      const { pushes } = atOnce(splitOtlp(input, { isJson: false, ...options }));
+      for (const { labels, payload } of pushes) {
+        validateLabels(labels, 'push');
+        touchAll(reader.read(payload));
+      }
+    },
+  };
+}
+
+function otlpJsonTarget(): Target {
+  const options = { isJson: true, bytesMax: 1 << 20, droppedAttributes: [] };
+  return {
+    seeds: texts(
+      '{"resourceProfiles":[{"resource":{"attributes":[{"key":"a","value":{"intValue":"8"}}]},' +
+        '"scopeProfiles":[{"profiles":[{"sampleType":{"typeStrindex":1},"samples":[{"values":["3"]}],' +
+        '"timeUnixNano":"5","profileId":"00112233445566778899aabbccddeeff"}]}]}],' +
+        '"dictionary":{"stringTable":["","cpu"],"locationTable":[{},{"address":7}],' +
+        '"linkTable":[{"traceId":"","spanId":"0011223344556677"}],"x":[null,true,-1.5e3,{"y":"\\n"}]}}',
+    ),
+    words: ['{', '}', '[', ']', '":', ',', 'null', '1e9', '\\u', '"lines":', '"stringTable":', '-'],
+    run: (input) => void atOnce(splitOtlp(input, options)),
+  };
+}
+
 /** Targets by name. */
 export const TARGETS: Readonly<Record<string, () => Target>> = {
   pprof: pprofTarget,
@@ -201,4 +238,6 @@ export const TARGETS: Readonly<Record<string, () => Target>> = {
   selector: selectorTarget,
   url: urlTarget,
   stream: streamTarget,
+  otlp: otlpTarget,
+  'otlp-json': otlpJsonTarget,
 };

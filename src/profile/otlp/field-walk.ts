@@ -1,0 +1,58 @@
+import { TephraError } from '../../base/errors.ts';
+import { Cursor, failWire } from '../pprof/wire.ts';
+
+/** Wire types. Source: https://protobuf.dev/programming-guides/encoding/#structure */
+export const VARINT = 0;
+export const FIXED_64 = 1;
+export const DELIMITED = 2;
+
+/**
+ * Walks the fields of protobuf messages. What was read last is in its fields, so that nothing is
+ * allocated; they mean the field until the next {@link open}.
+ */
+export class FieldWalk {
+  readonly cursor: Cursor;
+  readonly #unknownMax: number;
+  #unknown = 0;
+  /** Number and wire type. */
+  no = 0;
+  wireType = 0;
+  /** Where the value is; behind the length where it has one. */
+  from = 0;
+  /** Where the value ends, and the next field begins. */
+  to = 0;
+
+  constructor(unknownFieldsMax: number) {
+    this.cursor = new Cursor(unknownFieldsMax);
+    this.#unknownMax = unknownFieldsMax;
+  }
+
+  /** Forgets how many unknown fields there were. */
+  begin(): void {
+    this.#unknown = 0;
+  }
+
+  /** Reads the field at `at` of a message that ends at `end`. Throws `malformed_protobuf`. */
+  open(bytes: Uint8Array, at: number, end: number): void {
+    const { cursor } = this;
+    const tag = cursor.tag(bytes, at, end);
+    const valueAt = cursor.at;
+    this.no = tag >>> 3;
+    this.wireType = tag & 7;
+    if (this.no === 0) failWire(`field number 0 before byte ${valueAt}`);
+    this.to = cursor.behind(bytes, tag, valueAt, end);
+    this.from = this.wireType === DELIMITED ? cursor.at : valueAt;
+  }
+
+  /** Counts a field that is not known. Throws `too_many_fields`. */
+  unknown(): void {
+    if (++this.#unknown > this.#unknownMax) {
+      throw new TephraError('too_many_fields', `more than ${this.#unknownMax} unknown fields`);
+    }
+  }
+
+  /** The varint of the field where it is below 2^31, else -1. */
+  int(bytes: Uint8Array): number {
+    return this.cursor.int(bytes, this.from, this.to);
+  }
+}
