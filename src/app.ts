@@ -203,6 +203,7 @@ async function openServer(
     version: deps.version,
     pathPrefix: config.pathPrefix,
     corsOrigins: config.corsOrigins,
+    otlpDropAttributes: config.otlpDropAttributes,
     admission: {
       connectionsMax: config.maxConnections,
       connectionsPerAddressMax: config.maxConnectionsPerAddress,

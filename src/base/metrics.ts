@@ -11,8 +11,10 @@ const SECONDS_BUCKETS = [
  * side.
  */
 export interface Metrics {
-  /** Profiles by surface (`push`, `ingest`) and outcome (stored, duplicate, empty, or a reason). */
+  /** Profiles by surface (`push`, `ingest`, `otlp`, ...) and outcome (stored, duplicate, empty, or a reason). */
   readonly profiles: Counter<'surface' | 'outcome'>;
+  /** OTLP requests refused for the layout that they are in, by layout. */
+  readonly otlpLayouts: Counter<'layout'>;
   /** Payload bytes of profiles as received, by surface. */
   readonly profileBytes: Counter<'surface'>;
   /** Requests by method (RPC name or route) and outcome (`ok` or a reason). */
@@ -52,6 +54,12 @@ export function createMetrics(): Metrics {
       name: 'tephra_profiles_total',
       help: 'Profiles by surface and outcome (stored, duplicate, empty, or the reason of a refusal).',
       labelNames: ['surface', 'outcome'],
+      registers,
+    }),
+    otlpLayouts: new Counter({
+      name: 'tephra_otlp_old_layouts_total',
+      help: 'OTLP requests refused because they are in a layout older than 1.10, by layout.',
+      labelNames: ['layout'],
       registers,
     }),
     profileBytes: new Counter({

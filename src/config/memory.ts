@@ -19,6 +19,7 @@ export function budgetBytes(
     LIMITS.queryBytes +
     LIMITS.streamStateBytes +
     LIMITS.rootCacheBytes +
+    LIMITS.otlpSplitBytes +
     // A table of LevelDB is written while the next one fills.
     2 * (LIMITS.rawBufferBytes + VOLUMES_WRITTEN * LIMITS.volumeBufferBytes) +
     inFlightBytes

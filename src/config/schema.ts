@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { LIMITS } from '../base/limits.ts';
 import { DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS } from '../base/time.ts';
 import {
+  attributeNames,
   byteSize,
   choice,
   count,
@@ -69,6 +70,11 @@ export const configSchema = z.strictObject({
     value: 'ORIGINS',
     description:
       'Origins whose pages may call the server from a browser, separated by commas: `https://grafana.example`; `*` is any, `none` is none',
+  }),
+  otlpDropAttributes: setting(attributeNames(), 'process.pid', {
+    value: 'NAMES',
+    description:
+      'Attributes of OTLP resources and scopes that become no labels, separated by commas, `none` keeps all. A label with a value of its own for each process makes as many series as there are processes',
   }),
   workers: setting(wholeNumber(0, 256).optional(), undefined, {
     value: 'COUNT',

@@ -114,6 +114,16 @@ export function origins(): z.ZodType<readonly string[], unknown> {
   });
 }
 
+/** Names of attributes, separated by commas; `none` = none. */
+export function attributeNames(): z.ZodType<readonly string[], unknown> {
+  return parsed('names such as process.pid, separated by commas, or none', (raw) => {
+    if (raw === 'none' || raw === '') return [];
+    if (typeof raw !== 'string') return undefined;
+    const names = raw.split(',').map((name) => name.trim());
+    return names.includes('') ? undefined : names;
+  });
+}
+
 /** True or false. */
 export function truth(): z.ZodType<boolean, unknown> {
   return parsed('true or false', (raw) => {

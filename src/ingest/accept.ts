@@ -73,7 +73,7 @@ export class Acceptor {
     }
     const { periodType } = columns;
     const types = columns.sampleTypes.map(({ type, unit }) => {
-      if (item.surface !== 'ingest' && type.includes('-')) {
+      if (item.surface !== 'ingest' && item.surface !== 'otlp' && type.includes('-')) {
         throw new TephraError('malformed_profile', `sample type ${JSON.stringify(type)} has a "-"`);
       }
       return {

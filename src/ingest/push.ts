@@ -13,7 +13,7 @@ export interface PushItem {
   readonly untilMs?: number | undefined;
   readonly format: ProfileFormat;
   /** Which surface: decides how `__name__` is found and how strict labels are. */
-  readonly surface: 'push' | 'ingest' | 'tephra';
+  readonly surface: 'push' | 'ingest' | 'tephra' | 'otlp';
   /** Display names of sample types, which /ingest may send; they take part in finding `__name__`. */
   readonly displayNames?: ReadonlyMap<string, string> | undefined;
   /** The app name of /ingest as sent, without its labels: the text formats name their type in it. */

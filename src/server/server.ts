@@ -19,6 +19,8 @@ import { healthRoutes, type Troubles } from './http/health.ts';
 import { ingestRoute } from './http/ingest/ingest-route.ts';
 import { OpenCalls } from './open-calls.ts';
 import { pprofRoute } from './http/pprof-route.ts';
+import { OtlpReceiver } from './otlp/receive.ts';
+import { otlpRoute } from './otlp/route.ts';
 import { openPort, type PortAddress, type PortTimes, type TlsIdentity } from './port/port.ts';
 import { pageRoutes, redirectToPage, type PageFiles } from './http/page-route.ts';
 import { REFLECTION_PATHS } from './grpc/reflection.ts';
@@ -39,6 +41,9 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Of the bytes in flight, what one address may hold: the rest is left to the others. */
 const ADDRESS_SHARE = 0.75;
+
+/** A process is no series: there would be a new one with each start. */
+const OTLP_DROPPED_ATTRIBUTES: readonly string[] = ['process.pid'];
 
 /** What a server is made of. */
 export interface ServerOptions {
@@ -76,6 +81,8 @@ export interface ServerOptions {
   readonly version?: string | undefined;
   /** Path in front of all others, without a slash at its end; '' unless given. */
   readonly pathPrefix?: string | undefined;
+  /** Attributes of OTLP that become no labels; OTLP_DROPPED_ATTRIBUTES unless given. */
+  readonly otlpDropAttributes?: readonly string[] | undefined;
   /** Origins of pages that may read answers; none unless given. */
   readonly corsOrigins?: readonly string[] | undefined;
 }
@@ -132,8 +139,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     timers,
     unsizedBytes: LIMITS.unsizedAnswerBytes,
   });
+  const splitting = new Credits({ limitBytes: LIMITS.otlpSplitBytes, waitMs, timers });
+  const droppedAttributes = options.otlpDropAttributes ?? OTLP_DROPPED_ATTRIBUTES;
+  const otlp = new OtlpReceiver({ engine, metrics, splitting, droppedAttributes });
   const readiness = new Readiness();
-  const methods = rpcMethods(engine, metrics, readiness);
+  const methods = rpcMethods(engine, metrics, readiness, otlp);
   const openCalls = new OpenCalls();
   const hub = new StreamHub({
     openCalls,
@@ -170,6 +180,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ...healthRoutes(() => readiness.ready, metrics, options.troubles ?? (() => [])),
     ['/ingest', ingest],
     ['/pyroscope/ingest', ingest],
+    ['/v1development/profiles', otlpRoute({ ...deps, otlp })],
     ['/pprof', pprofRoute(deps)],
     ['/pyroscope/render', renderRoute(deps)],
     ['/pyroscope/render-diff', renderDiffRoute(deps)],

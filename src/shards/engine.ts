@@ -6,6 +6,7 @@ import type {
   StreamTaken,
 } from '../ingest/stream/messages.ts';
 import type { Label } from '../profile/labels.ts';
+import type { OtlpSplit, OtlpSplitOptions } from '../profile/otlp/split.ts';
 import type {
   DiffRequest,
   EncodedAnswer,
@@ -36,6 +37,12 @@ export interface Engine {
    * a whole only when the engine is stopping.
    */
   push(items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
+
+  /**
+   * Splits an OTLP request into profiles that stand for themselves, in whichever host has its turn. Nothing is
+   * stored: that is `push`, with what comes out. Rejects as `splitOtlp` of the profile layer throws.
+   */
+  splitOtlp(request: Uint8Array, options: OtlpSplitOptions): Promise<OtlpSplit>;
 
   /** The shard that owns a stream. */
   streamShard(tenant: string, labels: readonly Label[]): number;

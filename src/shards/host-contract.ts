@@ -8,6 +8,7 @@ import type {
   StreamOpening,
   StreamTaken,
 } from '../ingest/stream/messages.ts';
+import type { OtlpSplit, OtlpSplitOptions } from '../profile/otlp/split.ts';
 import type { LabelPart } from '../query/execute/label-rows.ts';
 import type {
   Cancelable,
@@ -55,7 +56,7 @@ export interface ShardHostOptions {
  * The code that owns some shards: decodes, commits, absorbs, merges, encodes. It runs in a worker
  * thread or inline. Arguments and results are plain data; every method rejects with a TephraError.
  *
- * What the `merge…` methods, the `finish…` methods and `takeStream` return is given away: the host keeps no
+ * What the `merge…` methods, the `finish…` methods, `splitOtlp` and `takeStream` return is given away: the host keeps no
  * reference to it. What the `finish…` methods receive is theirs to change.
  */
 export interface ShardHostApi {
@@ -63,6 +64,8 @@ export interface ShardHostApi {
   open(nowMs: number): Promise<void>;
   /** One outcome an item, in order; resolves when what was accepted is durable and visible. */
   push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]>;
+  /** Splits an OTLP request into profiles that stand for themselves, of any shard. */
+  splitOtlp(request: Uint8Array, options: OtlpSplitOptions): Promise<OtlpSplit>;
   /** Begins a call of a stream. */
   openStream(shard: number, opening: StreamOpening): Promise<StreamOpened>;
   /**
@@ -159,6 +162,7 @@ export interface FramePart {
 
 /** Methods whose results a host gives away. */
 export const GIVEN_RESULTS = [
+  'splitOtlp',
   'takeStream',
   'mergeNames',
   'mergeSides',

@@ -19,6 +19,7 @@ import { streamLimits } from './stream-limits.ts';
 import { evictDictionaries } from '../jobs/eviction.ts';
 import { releaseVolume } from '../jobs/retention.ts';
 import { ShardJobs } from '../jobs/shard-jobs.ts';
+import { type OtlpSplit, type OtlpSplitOptions, splitOtlp } from '../profile/otlp/split.ts';
 import { parseProfileType } from '../profile/profile-type.ts';
 import { encodeDiff } from '../query/encode/diff.ts';
 import { encodeFlameGraph } from '../query/encode/flame-graph.ts';
@@ -200,6 +201,10 @@ export class ShardHost implements ShardHostApi {
 
   async push(shard: number, items: readonly PushItem[]): Promise<readonly PushOutcome[]> {
     return this.#shard(shard).ingest.push(items);
+  }
+
+  async splitOtlp(request: Uint8Array, options: OtlpSplitOptions): Promise<OtlpSplit> {
+    return inSlices(splitOtlp(request, options, this.#options.limits), this.#pause(undefined));
   }
 
   async openStream(shard: number, opening: StreamOpening): Promise<StreamOpened> {

@@ -13,6 +13,7 @@ import type {
 } from '../ingest/stream/messages.ts';
 import { streamLabels } from '../ingest/stream/tables.ts';
 import type { Label } from '../profile/labels.ts';
+import type { OtlpSplit, OtlpSplitOptions } from '../profile/otlp/split.ts';
 import type { SeriesRow } from '../query/labels/series-label.ts';
 import { labelNames, labelValues, profileTypes, seriesProjections } from '../query/labels/merge.ts';
 import { addLosses, NO_LOSSES } from '../query/losses.ts';
@@ -134,6 +135,11 @@ export class ShardedEngine implements Engine {
       void this.#pushes.take(place);
     }
     return outcomes;
+  }
+
+  async splitOtlp(request: Uint8Array, options: OtlpSplitOptions): Promise<OtlpSplit> {
+    this.#refuseWhenStopping();
+    return this.#finisher().splitOtlp(request, options);
   }
 
   streamShard(tenant: string, labels: readonly Label[]): number {

@@ -58,6 +58,7 @@ class WorkerHandle implements HostHandle {
     this.api = {
       open: () => this.#ready.then(() => undefined),
       push: call((api) => api.push),
+      splitOtlp: call((api) => api.splitOtlp),
       openStream: call((api) => api.openStream),
       takeStream: call((api) => api.takeStream),
       closeStream: call((api) => api.closeStream),

@@ -15,6 +15,7 @@ describe('configuration', () => {
       tlsKey: undefined,
       pathPrefix: '',
       corsOrigins: [],
+      otlpDropAttributes: ['process.pid'],
       workers: undefined,
       insecureNoAuth: false,
       selfProfile: true,
@@ -68,6 +69,8 @@ describe('configuration', () => {
     ['pathPrefix', '/', ''],
     ['corsOrigins', 'none', []],
     ['corsOrigins', 'https://a.example, http://b:3000', ['https://a.example', 'http://b:3000']],
+    ['otlpDropAttributes', 'none', []],
+    ['otlpDropAttributes', 'process.pid, container.id', ['process.pid', 'container.id']],
     ['insecureNoAuth', 'true', true],
   ] as const)('%s accepts %s', (key, text, value) => {
     const load = (): unknown => loadConfig({ flags: { [key]: text }, environment: {} })[key];
@@ -91,6 +94,7 @@ describe('configuration', () => {
     ['pathPrefix', '/a//b'],
     ['pathPrefix', '/a?b'],
     ['corsOrigins', 'a.example'],
+    ['otlpDropAttributes', 'a,,b'],
     ['corsOrigins', 'https://a.example/path'],
     ['workers', '1.5'],
     ['retentionRaw', '10GB'],

@@ -6,6 +6,8 @@ import { Readiness } from '../../src/server/rpc/health.ts';
 import { rpcMethods } from '../../src/server/rpc/methods.ts';
 import { makeCertificate } from '../support/certificate.ts';
 import { FakeEngine } from '../server/fixture.ts';
+import { smallRequest } from '../profile/otlp/request.ts';
+import { otlpReceiver } from '../support/otlp-receiver.ts';
 import {
   allWays,
   codeName,
@@ -16,7 +18,9 @@ import {
 } from './port.ts';
 
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
-const METHODS = rpcMethods(new FakeEngine(), createMetrics(), new Readiness()).map(
+const engine = new FakeEngine();
+const metrics = createMetrics();
+const METHODS = rpcMethods(engine, metrics, new Readiness(), otlpReceiver(engine, metrics)).map(
   ({ desc }): DescMethod => desc,
 );
 const identity = makeCertificate();
@@ -66,6 +70,18 @@ const holds =
     }
   };
 const its = (service: string): string => `"${service}"`;
+
+const OTLP_EXPORT = 'opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export';
+
+/** An OTLP request of a service, without ids of spans: proto3 JSON has them in base64, OTLP/JSON does not. */
+function withoutIds(request: ReturnType<typeof smallRequest>, service: string): object {
+  const [, link] = request.dictionary?.linkTable ?? [];
+  const none = new Uint8Array(0);
+  if (link !== undefined) Object.assign(link, { traceId: none, spanId: none });
+  const [name] = request.resourceProfiles[0]?.resource?.attributes ?? [];
+  if (name?.value !== undefined) name.value.value = { case: 'stringValue', value: service };
+  return request;
+}
 
 /** A request to each method, by its name, and what must be in the answer. */
 const CASES: Readonly<Record<string, Case>> = {
@@ -171,6 +187,10 @@ const CASES: Readonly<Record<string, Case>> = {
     }),
     has: holds('"outcome":1', '"reason":"empty_request"'),
   },
+  [OTLP_EXPORT]: {
+    request: (service) => withoutIds(smallRequest(Date.now()), `${service}-otlp`),
+    has: holds('ExportProfilesServiceResponse'),
+  },
   'grpc.health.v1.Health/Check': {
     request: () => ({ service: 'query' }),
     has: holds('"status":1'),
@@ -234,6 +254,18 @@ const REFUSALS: readonly (readonly [string, object, Code, string])[] = [
     data('x', { start: 2n, end: 1n }),
     Code.InvalidArgument,
     'invalid_time_range',
+  ],
+  [
+    OTLP_EXPORT,
+    { resourceProfiles: [{ scopeProfiles: [{ profiles: [{}] }] }] },
+    Code.InvalidArgument,
+    'otlp_layout',
+  ],
+  [
+    OTLP_EXPORT,
+    { dictionary: { stringTable: ['x'] }, resourceProfiles: [{}] },
+    Code.InvalidArgument,
+    'malformed_profile',
   ],
   ['querier.v1.QuerierService/LabelNames', {}, Code.InvalidArgument, 'missing_time_range'],
   ['grpc.health.v1.Health/Check', { service: 'nope' }, Code.NotFound, 'not_found'],

@@ -2,6 +2,9 @@ import { connect as connectSocket } from 'node:net';
 import { request as httpRequest } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { toBinary } from '@bufbuild/protobuf';
+import { ExportProfilesServiceRequestSchema } from '../../src/gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
+import { smallRequest } from '../profile/otlp/request.ts';
 import { JSON_TYPE, PROTO, send } from '../server/fixture.ts';
 import { startRealServer, type RealServer } from './port.ts';
 import { frame } from './rows/raw-ways.ts';
@@ -12,6 +15,11 @@ const Q = '/querier.v1.QuerierService';
 const STREAM = '/tephra.v1.IngestService/Stream';
 const GRPC_WEB = { 'content-type': 'application/grpc-web+proto' };
 const LIMIT = 100_000;
+const OTLP = '/v1development/profiles';
+const OTLP_PROTO = { 'content-type': 'application/x-protobuf' };
+const OTLP_EMPTY =
+  '{"dictionary":{},"resourceProfiles":[{"scopeProfiles":[{"profiles":[{"sampleType":{}}]}]}]}';
+const otlpRequest = toBinary(ExportProfilesServiceRequestSchema, smallRequest(Date.now()));
 
 let it: RealServer;
 let url: string;
@@ -68,6 +76,49 @@ describe('the status matrix', () => {
       '{}',
       JSON_TYPE,
       501,
+    ],
+    ['OTLP: an empty request', 'POST', OTLP, '', OTLP_PROTO, 200],
+    ['OTLP: an empty request in JSON', 'POST', OTLP, '{}', JSON_TYPE, 200],
+    ['OTLP: a profile', 'POST', OTLP, otlpRequest, OTLP_PROTO, 200],
+    [
+      'OTLP: the other type',
+      'POST',
+      OTLP,
+      otlpRequest,
+      { 'content-type': 'application/protobuf' },
+      200,
+    ],
+    [
+      'OTLP: gzip',
+      'POST',
+      OTLP,
+      gzipSync(otlpRequest),
+      { ...OTLP_PROTO, 'content-encoding': 'gzip' },
+      200,
+    ],
+    [
+      'OTLP: gzip that is none',
+      'POST',
+      OTLP,
+      'x',
+      { ...OTLP_PROTO, 'content-encoding': 'gzip' },
+      400,
+    ],
+    ['OTLP: no protobuf', 'POST', OTLP, Uint8Array.of(0xff), OTLP_PROTO, 400],
+    ['OTLP: no JSON', 'POST', OTLP, '{', JSON_TYPE, 400],
+    ['OTLP: an old layout', 'POST', OTLP, '{"stringTable":[]}', JSON_TYPE, 400],
+    ['OTLP: a profile without samples', 'POST', OTLP, OTLP_EMPTY, JSON_TYPE, 400],
+    ['OTLP: not POST', 'GET', OTLP, '', {}, 405],
+    ['OTLP: too large', 'POST', OTLP, new Uint8Array(LIMIT + 1), OTLP_PROTO, 413],
+    ['OTLP: no content type', 'POST', OTLP, '', {}, 415],
+    ['OTLP: another content type', 'POST', OTLP, '', PROTO, 415],
+    [
+      'OTLP: another encoding',
+      'POST',
+      OTLP,
+      '',
+      { ...OTLP_PROTO, 'content-encoding': 'zstd' },
+      415,
     ],
     ['an unknown path', 'GET', '/nope', '', {}, 404],
     ['an unknown service', 'POST', '/no.v1.Such/Thing', '{}', JSON_TYPE, 404],
@@ -235,7 +286,8 @@ describe('the status matrix', () => {
   ])('%s', async (_case, method, path, body, headers, status) => {
     const answer = await send(url + path, body === '' ? undefined : body, headers, method);
     expect([answer.text.slice(0, 200), answer.status]).toEqual([expect.anything(), status]);
-    if (status >= 400) {
+    // Senders of OTLP in protobuf get their errors in it, too.
+    if (status >= 400 && answer.headers['content-type'] !== 'application/x-protobuf') {
       expect(JSON.parse(answer.text)).toMatchObject({ code: expect.anything() });
     }
     if (status === 405) expect(answer.headers.allow).toBeDefined();

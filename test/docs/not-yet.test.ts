@@ -31,13 +31,19 @@ test('pairs of cumulative profiles are refused', async () => {
   ]);
 });
 
-test('OTLP over HTTP is not found', async () => {
-  const answer = await fetch(`${server.url}/v1development/profiles`, { method: 'POST', body: '' });
-  expect(answer.status).toBe(404);
+test('OTLP of older layouts is refused by its name', async () => {
+  const answer = await fetch(`${server.url}/v1development/profiles`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{"stringTable":[]}',
+  });
+  expect([answer.status, await answer.text()]).toEqual([
+    400,
+    expect.stringContaining('otlp_layout'),
+  ]);
 });
 
 test.each([
-  '/opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export',
   '/parca.profilestore.v1alpha1.ProfileStoreService/WriteArrow',
   '/parca.profilestore.v1alpha1.ProfileStoreService/WriteRaw',
   '/debuginfo.v1alpha1.DebuginfoService/ShouldInitiateUpload',

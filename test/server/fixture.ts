@@ -10,6 +10,8 @@ import {
   SelectMergeStacktracesResponseSchema,
 } from '../../src/gen/querier/v1/querier_pb.ts';
 import type { PushItem, PushOutcome } from '../../src/ingest/push.ts';
+import { splitOtlp } from '../../src/profile/otlp/split.ts';
+import { atOnce } from '../../src/base/steps.ts';
 import type { Label } from '../../src/profile/labels.ts';
 import {
   NO_NOTES,
@@ -65,6 +67,10 @@ export class FakeEngine implements Engine {
     await this.#called('push', items);
     this.pushed.push(...items.map((item) => ({ ...item, payload: item.payload.slice() })));
     return items.map((item, index) => this.outcome(item, index));
+  }
+  async splitOtlp(...args: Parameters<Engine['splitOtlp']>): ReturnType<Engine['splitOtlp']> {
+    await this.#called('splitOtlp', ...args);
+    return atOnce(splitOtlp(...args));
   }
   streamShard(): number {
     return 0;

@@ -30,6 +30,7 @@ function fakeHost(log: string[], name: string, own: Partial<ShardHostApi> = {}):
         `push ${shard}`,
         items.map((_, i) => ({ outcome: 'stored' as const, entries: i })),
       ),
+    splitOtlp: () => say('split', { profiles: 0, pushes: [], refused: [], bytes: 0 }),
     openStream: (shard) => say(`open stream ${shard}`, {} as never),
     takeStream: (shard, { calls, bytes }) =>
       say(`take ${shard}: ${calls.join()}`, { reports: [], bytes }),

@@ -155,5 +155,5 @@ function newShare(): Share {
 
 /** Methods whose answers are tiny, and which must not wait for those who do not read theirs. */
 export function hasTinyAnswer(name: string): boolean {
-  return /^(push\.v1|grpc\.|tephra\.v1\.IngestService)/.test(name);
+  return /^(push\.v1|grpc\.|tephra\.v1\.IngestService|opentelemetry\.)/.test(name);
 }

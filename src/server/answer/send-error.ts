@@ -4,16 +4,22 @@ import { discardBody } from '../body/body.ts';
 import { rpcFormat } from '../body/rpc-body.ts';
 import { errorBody, errorHeaders, publicMessage, statusNumber } from './status.ts';
 
-/** Sends an error in JSON. If the body was not read to its end, the connection ends after it. */
+/** An error as a body. */
+export interface ErrorBody {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+}
+
+/** Sends an error, in JSON unless a body is given. If the body was not read to its end, the connection ends after it. */
 export function sendError(
   request: IncomingMessage,
   response: ServerResponse,
   error: TephraError,
   status: number,
+  { contentType, body }: ErrorBody = { contentType: 'application/json', body: errorBody(error) },
 ): void {
-  const body = errorBody(error);
   const headers = {
-    'content-type': 'application/json',
+    'content-type': contentType,
     'content-length': Buffer.byteLength(body),
     ...errorHeaders(error),
   };

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { TephraError, type Status } from '../../base/errors.ts';
+import { type ErrorRow, TephraError, type Status } from '../../base/errors.ts';
 
 /**
  * From the reason of an error to what each protocol says. This is the only place that knows.
@@ -48,6 +48,7 @@ export function edgeHttpStatus(error: TephraError): number {
 const PUSHES: ReadonlySet<string> = new Set([
   'push.v1.PusherService/Push',
   'tephra.v1.IngestService/Push',
+  'opentelemetry.proto.collector.profiles.v1development.ProfilesService/Export',
 ]);
 
 /**
@@ -74,8 +75,12 @@ export function errorHeaders({ reason, row }: TephraError): Record<string, strin
   if (reason === 'unsupported_encoding') {
     return { 'accept-encoding': 'gzip', 'grpc-accept-encoding': 'gzip' };
   }
-  const helps = row.status === 'unavailable' || (row.status === 'resource_exhausted' && row.retry);
-  return helps ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+  return isWorthRetrying(row) ? { 'retry-after': String(RETRY_AFTER_SECONDS) } : {};
+}
+
+/** Whether waiting helps. */
+export function isWorthRetrying({ status, retry }: ErrorRow): boolean {
+  return status === 'unavailable' || (status === 'resource_exhausted' && retry);
 }
 
 /** The error as Connect-ES takes it. */

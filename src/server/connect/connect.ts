@@ -24,7 +24,7 @@ import { refusalOf, type UniversalHandler } from './refusal.ts';
 import { largeAnswer, withLarge, type LargeAnswer } from '../answer/large-answer.ts';
 import { isPlainCall, servePlainCall } from './plain-call.ts';
 import { replyCarrier, replyMessage, replyNotes } from '../rpc/encoded.ts';
-import { isStream, type AnyRpc, type Reply, type RpcMethod } from '../rpc/method.ts';
+import { isStream, requestOf, type AnyRpc, type Reply, type RpcMethod } from '../rpc/method.ts';
 import { callContext, observed, runMethod, runStream, type RunDeps } from '../rpc/run.ts';
 import {
   decodeJson,
@@ -266,7 +266,7 @@ async function readRequest(
     ({ hold } = message);
     const { bytes } = message;
     const decode = format.json ? decodeJson : decodeMessage;
-    values.set(READ, decode(method.desc.input, bytes));
+    values.set(READ, requestOf(method, bytes, format.json, decode));
   } catch (thrown) {
     const error = edgeRefusal(thrown, method.name);
     if (!format.isGrpc) {

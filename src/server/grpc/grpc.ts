@@ -23,6 +23,7 @@ import { addReflection } from './reflection.ts';
 import { replyBytes, replyNotes } from '../rpc/encoded.ts';
 import {
   isStream,
+  requestOf,
   type AnyRpc,
   type Reply,
   type RpcMethod,
@@ -108,7 +109,7 @@ function unaryHandler(method: RpcMethod, deps: GrpcDeps): handleUnaryCall<Buffer
           done(null, message as Buffer, grpcMetadata(replyNotes(reply)));
         });
       })
-      .catch((thrown: unknown) => done(grpcStatus(TephraError.from(thrown))));
+      .catch((thrown: unknown) => done(grpcStatus(TephraError.from(thrown), method.takesBytes)));
   };
 }
 
@@ -144,7 +145,7 @@ function decoderOf(method: AnyRpc, bytes: Buffer, deps: GrpcDeps): () => Message
     if (bytes.byteLength > limit) {
       throw edgeRefusal(tooLarge(`${bytes.byteLength} bytes`, limit), method.name);
     }
-    return decodeMessage(method.desc.input, bytes);
+    return requestOf(method, bytes, false, decodeMessage);
   };
 }
 

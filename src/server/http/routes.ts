@@ -8,7 +8,7 @@ import { holdAnswer, type AnswerDeps, type HeldAnswer } from '../answer/answer.t
 import { gzipped } from '../answer/large-answer.ts';
 import { MISSING_METHODS } from '../connect/missing-services.ts';
 import { observed, unlessAborted, type RunDeps } from '../rpc/run.ts';
-import { sendError, sendRpcError } from '../answer/send-error.ts';
+import { type ErrorBody, sendError, sendRpcError } from '../answer/send-error.ts';
 import { takesGzip } from '../answer/takes-gzip.ts';
 import { STREAM_NAME } from '../stream/hub.ts';
 
@@ -47,12 +47,14 @@ export interface Route {
   ) => Promise<RouteAnswer>;
   /** HTTP status of an error; that of the error table unless given. */
   readonly errorStatus?: (error: TephraError) => number;
+  /** Body of an error, where it is not the usual JSON. */
+  readonly errorBody?: (request: IncomingMessage, error: TephraError) => ErrorBody;
 }
 
 /** Plain routes by exact path: paths are looked up, never decoded or joined. */
 export type Routes = ReadonlyMap<string, Route>;
 
-/** Answers a request that is no RPC: by its route, else 404 or 405, always in JSON. */
+/** Answers a request that is no RPC: by its route, else 404 or 405, in JSON unless the route says otherwise. */
 export async function serveRoute(
   routes: Routes,
   services: ReadonlySet<string>,
@@ -72,7 +74,7 @@ export async function serveRoute(
     const allow = route.method === 'GET' ? 'GET, HEAD' : route.method;
     response.setHeader('allow', allow);
     const error = new TephraError('invalid_argument', `${path} takes ${allow}`);
-    sendError(request, response, error, 405);
+    sendError(request, response, error, 405, route.errorBody?.(request, error));
     return;
   }
   const held = holdAnswer(response, deps);
@@ -105,7 +107,8 @@ export async function serveRoute(
     forget();
     const error = TephraError.from(thrown);
     if (response.headersSent) throw error;
-    sendError(request, response, error, route.errorStatus?.(error) ?? error.row.http);
+    const status = route.errorStatus?.(error) ?? error.row.http;
+    sendError(request, response, error, status, route.errorBody?.(request, error));
   }
 }
 

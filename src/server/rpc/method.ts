@@ -30,8 +30,17 @@ export interface RpcMethod {
   readonly desc: DescMethodUnary;
   /** `querier.v1.QuerierService/Diff`: the path without the slash in front, and the metric label. */
   readonly name: string;
+  /** Its requests are {@link BytesRequest}s: decoding them is not the edge's business. */
+  readonly takesBytes?: boolean;
   /** Rejects with a TephraError. */
   run(request: Message, call: CallContext): Promise<Reply<DescMessage>>;
+}
+
+/** A request as it came. */
+export interface BytesRequest extends Message {
+  /** Not compressed. */
+  readonly bytes: Uint8Array;
+  readonly isJson: boolean;
 }
 
 /** One RPC with one request and any number of answers. */
@@ -61,6 +70,31 @@ export function rpcMethod<I extends DescMessage, O extends DescMessage>(
     name: `${desc.parent.typeName}/${desc.name}`,
     run: (request, call) => run(request as MessageShape<I>, call),
   };
+}
+
+/** Makes an {@link RpcMethod} that gets its requests as they came. */
+export function bytesMethod<O extends DescMessage>(
+  desc: DescMethodUnary<DescMessage, O>,
+  run: (request: BytesRequest, call: CallContext) => Promise<Reply<O>>,
+): RpcMethod {
+  return {
+    desc,
+    name: `${desc.parent.typeName}/${desc.name}`,
+    takesBytes: true,
+    run: (request, call) => run(request as BytesRequest, call),
+  };
+}
+
+/** The request of a call, decoded unless the method wants it as it came. Throws as `decode` does. */
+export function requestOf(
+  method: AnyRpc,
+  bytes: Uint8Array,
+  isJson: boolean,
+  decode: (input: DescMessage, bytes: Uint8Array) => Message,
+): Message {
+  if (isStream(method) || method.takesBytes !== true) return decode(method.desc.input, bytes);
+  const request: BytesRequest = { $typeName: method.desc.input.typeName, bytes, isJson };
+  return request;
 }
 
 /** Makes an {@link RpcStream}. */

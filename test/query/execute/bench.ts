@@ -14,6 +14,7 @@ import type { Limits } from '../../../src/shards/host-contract.ts';
 import type { ShardedEngine } from '../../../src/shards/sharded-engine.ts';
 import { MemoryBlobStore } from '../../../src/storage/blob-store/memory.ts';
 import { MemoryState } from '../../../src/storage/blob-store/memory-state.ts';
+import { otlpReceiver } from '../../support/otlp-receiver.ts';
 import { encodePprof, type ModelFrame } from '../../model/profile.ts';
 
 export const TYPE = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
@@ -172,7 +173,9 @@ export class QueryBench {
 
   #rpc(method: { name: string; parent: { typeName: string } }) {
     const name = `${method.parent.typeName}/${method.name}`;
-    const rpcs = rpcMethods(this.engine, createMetrics(), new Readiness());
+    const metrics = createMetrics();
+    const otlp = otlpReceiver(this.engine, metrics);
+    const rpcs = rpcMethods(this.engine, metrics, new Readiness(), otlp);
     const rpc = rpcs.find((one) => one.name === name);
     if (rpc === undefined) throw new Error(`no ${name}`);
     return rpc;
