@@ -27,7 +27,6 @@ beforeAll(async () => {
   it = await startRealServer({
     bodyBytesMax: LIMIT,
     corsOrigins: ['https://grafana.example'],
-    times: { headersTimeoutMs: 300, requestTimeoutMs: 600, prefaceTimeoutMs: 300 },
   });
   url = `http://127.0.0.1:${it.port}`;
 });
@@ -314,14 +313,24 @@ describe('bad input: HTTP', () => {
     ['96 backslashes', `GET /\\\\x HTTP/1.1\r\n${H}\r\n`, 404],
     ['96 another host', `GET //evil.example/x HTTP/1.1\r\n${H}\r\n`, 404],
     ['97 a method that HTTP does not have', `BREW /ready HTTP/1.1\r\n${H}\r\n`, 400],
-    ['100 headers that do not end', `GET /ready HTTP/1.1\r\n${H}X: `, 408],
-    [
-      '100 a body that does not come',
-      `POST /ingest?name=a HTTP/1.1\r\n${H}Content-Length: 9\r\n\r\nab`,
-      408,
-    ],
   ])('%s', async (_row, text, status) => {
     expect(await raw(text)).toContain(`HTTP/1.1 ${status} `);
+  });
+
+  test('100 headers and bodies that do not come, 111 a silent socket', async () => {
+    // Of its own: on a busy machine others may take as long to send anything.
+    const hasty = await startRealServer({
+      times: { headersTimeoutMs: 300, requestTimeoutMs: 600, prefaceTimeoutMs: 300 },
+    });
+    const body = `POST /ingest?name=a HTTP/1.1\r\n${H}Content-Length: 9\r\n\r\nab`;
+    const answers = [`GET /ready HTTP/1.1\r\n${H}X: `, body, ''].map((text) =>
+      raw(text, hasty.port),
+    );
+    const [headersLate, bodyLate, silent] = await Promise.all(answers);
+    expect(headersLate).toContain('HTTP/1.1 408 ');
+    expect(bodyLate).toContain('HTTP/1.1 408 ');
+    expect(silent).toBe('');
+    await hasty.stop();
   });
 
   test('103 pages of other origins may read nothing, those allowed may', async () => {
@@ -355,8 +364,7 @@ describe('bad input: HTTP', () => {
     expect(answer.headers['access-control-expose-headers']).toContain('Grpc-Status');
   });
 
-  test('111 a silent socket is closed; 112 random bytes too', async () => {
-    expect(await raw('')).toBe('');
+  test('112 random bytes are refused', async () => {
     expect(await raw('\x00\x01\x02\x03\r\n\r\n')).toContain('HTTP/1.1 400');
   });
 });
@@ -400,10 +408,10 @@ function grpcStatus(answer: { headers: Record<string, unknown>; text: string }):
 }
 
 /** What a socket that sends `text` gets until it is closed. */
-function raw(text: string): Promise<string> {
+function raw(text: string, port = it.port): Promise<string> {
   return new Promise((resolve) => {
     let got = '';
-    const socket = connectSocket(it.port, '127.0.0.1', () => socket.write(text));
+    const socket = connectSocket(port, '127.0.0.1', () => socket.write(text));
     socket.on('data', (chunk) => {
       got += chunk.toString('latin1');
     });

@@ -7,7 +7,7 @@ import { send, startFixture, type Fixture } from '../fixture.ts';
 
 let it: Fixture;
 beforeAll(async () => {
-  it = await startFixture({ bodyBytesMax: 4096, times: { prefaceTimeoutMs: 150 } });
+  it = await startFixture({ bodyBytesMax: 4096 });
 });
 afterAll(() => it.server.stop(1_000));
 afterEach(() => {
@@ -326,9 +326,12 @@ describe('the sniffer', () => {
     ['nothing', ''],
     ['half a preface', 'PRI * HTTP/2.0\r\n'],
   ])('closes a socket that sends %s', async (_case, text) => {
+    // Of its own: on a busy machine others may take as long to send anything.
+    const hasty = await startFixture({ times: { prefaceTimeoutMs: 150 } });
     const started = performance.now();
-    expect(await raw(it.port, text)).toBe('');
+    expect(await raw(hasty.port, text)).toBe('');
     expect(performance.now() - started).toBeGreaterThan(100);
+    await hasty.server.stop(0);
   });
 
   test('takes a request byte by byte', async () => {
@@ -354,6 +357,11 @@ describe('the sniffer', () => {
   });
 });
 
+/** Resolves when a call has come to the engine. */
+async function reached({ engine }: Fixture): Promise<void> {
+  while (engine.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
 describe('stopping', () => {
   test('finishes what was accepted, refuses new sockets, then closes', async () => {
     const other = await startFixture();
@@ -364,10 +372,11 @@ describe('stopping', () => {
     const accepted = send(`${other.url}/ingest?name=a`, 'a 1', { connection: 'keep-alive' });
     const idle = connectSocket(other.port, '127.0.0.1');
     idle.on('error', () => {});
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await reached(other);
     const stopped = other.server.stop(5_000);
+    // Reset, where it came in the moment in which the port was closed.
     await expect(send(`${other.url}/ready`, undefined, {}, 'GET')).rejects.toMatchObject({
-      code: 'ECONNREFUSED',
+      code: expect.stringMatching(/^ECONN(?:REFUSED|RESET)$/),
     });
     open();
     expect((await accepted).status).toBe(200);
@@ -378,7 +387,7 @@ describe('stopping', () => {
     const other = await startFixture();
     other.engine.gate = new Promise(() => {});
     const hanging = send(`${other.url}/ingest?name=a`, 'a 1').catch(() => 'cut');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await reached(other);
     await other.server.stop(100);
     expect(await hanging).toBe('cut');
   });
