@@ -106,8 +106,8 @@ export function allWays(): Way[] {
           'grpc-web': createGrpcWebTransport,
           grpc: createGrpcTransport,
         })) {
-          // gRPC is HTTP/2, and grpc-js, which serves it there, knows no JSON.
-          if (protocol === 'grpc' && (codec === 'json' || httpVersion === '1.1')) continue;
+          // The clients speak gRPC over HTTP/2 only.
+          if (protocol === 'grpc' && httpVersion === '1.1') continue;
           ways.push({
             name: `${protocol}+${codec} HTTP/${httpVersion} ${security}`,
             tls,

@@ -75,8 +75,8 @@ test('under a path prefix everything is there, and nothing beside it', async () 
   for (const way of RAW_WAYS) {
     const body = Buffer.from(way.codec === 'json' ? '{}' : '');
     const { code } = await raw.call(way, `profiles${types}`, body);
-    // Clients of gRPC cannot send a prefix; over HTTP/2 it has none.
-    const isBeside = way.protocol === 'grpc' && way.http === '2';
+    // Clients of gRPC cannot send a prefix; over HTTP/2 it has none. In JSON only Connect's clients speak it.
+    const isBeside = way.protocol === 'grpc' && way.codec === 'proto' && way.http === '2';
     expect([way.name, code]).toEqual([way.name, isBeside ? Code.Unimplemented : 0]);
     if (isBeside) expect((await raw.call(way, types.slice(1), body)).code).toBe(0);
   }

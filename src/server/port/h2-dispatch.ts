@@ -168,9 +168,9 @@ function refuseGrpc(stream: ServerHttp2Stream, error: TephraError): void {
   stream.resume();
 }
 
-/** `application/grpc` and `application/grpc+proto`, not `application/grpc-web`. */
+/** `application/grpc` and `application/grpc+proto`, not `application/grpc-web`; JSON is Connect-ES's to read. */
 function isGrpc(contentType: string | undefined): boolean {
-  return contentType !== undefined && /^application\/grpc($|[+; ])/.test(contentType);
+  return contentType !== undefined && /^application\/grpc(?!\+json)($|[+; ])/.test(contentType);
 }
 
 function onlyHttp2Server(grpc: Server): Http2Server | undefined {

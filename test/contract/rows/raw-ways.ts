@@ -26,7 +26,7 @@ const way = (
   http,
 });
 
-/** All of them; gRPC in JSON is Connect-ES's, which serves HTTP/1.1 only. */
+/** All of them. */
 export const RAW_WAYS: readonly RawWay[] = [
   way('connect', 'proto', '1.1'),
   way('connect', 'proto', '2'),
@@ -36,6 +36,8 @@ export const RAW_WAYS: readonly RawWay[] = [
   way('grpc-web', 'proto', '2'),
   way('grpc-web', 'json', '1.1'),
   way('grpc-web', 'json', '2'),
+  way('grpc', 'json', '1.1'),
+  way('grpc', 'json', '2'),
   way('grpc', 'proto', '1.1'),
   way('grpc', 'proto', '2'),
 ];
