@@ -196,7 +196,8 @@ describe('gRPC on the same port', () => {
     expect(late.code).toBe(grpc.status.DEADLINE_EXCEEDED);
     open();
     it.engine.gate = Promise.resolve();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect(await it.metrics.text()).toContain('tephra_in_flight_bytes 0');
+    while (!(await it.metrics.text()).includes('tephra_in_flight_bytes 0')) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   });
 });

