@@ -194,23 +194,22 @@ export function dataSourceCalls(profiles: readonly KnownProfile[], startMs: numb
     .filter((one) => shop1(one, one.samples[0] as KnownSample))
     .toSorted((a, b) => Number(totalOf(b) - totalOf(a)));
   const profileIds = cpu.slice(2, 6).map(({ id }) => id);
+  const types = ({ profileTypes }: MessageShape<typeof method.profileTypes.output>): void => {
+    expect(profileTypes.map(({ ID, name, sampleType }) => [ID, name, sampleType])).toEqual([
+      [SPACE, 'memory', 'inuse_space'],
+      [CPU, 'process_cpu', 'cpu'],
+    ]);
+  };
   return [
     // The data source.
-    call('ProfileTypes', method.profileTypes, range, ({ profileTypes }) => {
-      expect(profileTypes.map(({ ID, name, sampleType }) => [ID, name, sampleType])).toEqual([
-        [SPACE, 'memory', 'inuse_space'],
-        [CPU, 'process_cpu', 'cpu'],
-      ]);
-    }),
+    call('ProfileTypes', method.profileTypes, range, types),
     call(
       'ProfileTypes as its health check',
       method.profileTypes,
       { start: '1000', end: '4000' },
       ({ profileTypes }) => expect(profileTypes).toEqual([]),
     ),
-    call('ProfileTypes as its older health check', method.profileTypes, {}, ({ profileTypes }) =>
-      expect(profileTypes).toEqual([]),
-    ),
+    call('ProfileTypes as older versions ask', method.profileTypes, {}, types),
     call(
       'LabelNames',
       method.labelNames,

@@ -1,5 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { TephraError } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import { DAY_MS } from '../../base/time.ts';
 import {
   AnalyzeQueryResponseSchema,
   ProfileFormat,
@@ -47,8 +49,11 @@ const { method } = QuerierService;
 export function querierMethods(engine: Engine): RpcMethod[] {
   return [
     rpcMethod(method.profileTypes, async ({ start, end }, call) => {
-      // Health checks ask for 1970 or for nothing: any range is answered.
-      const range = { startMs: timeMs(start), endMs: timeMs(end) };
+      // Health checks ask for 1970: any range is answered. Editors of older Grafana say none at all.
+      const range =
+        start === 0n && end === 0n
+          ? { startMs: call.arrivalMs - DAY_MS, endMs: call.arrivalMs + LIMITS.futureMs }
+          : { startMs: timeMs(start), endMs: timeMs(end) };
       const told = new Told();
       const ids =
         range.startMs > range.endMs

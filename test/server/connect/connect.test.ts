@@ -117,6 +117,8 @@ describe.each([
       periodType: '',
       periodUnit: '',
     });
+    const [{ startMs, endMs }] = it.engine.calls[0]?.args as [{ startMs: number; endMs: number }];
+    expect([endMs - startMs, Math.abs(Date.now() - endMs) < 3_600_000]).toEqual([87_000_000, true]);
     expect((await querier.labelNames(range)).names).toEqual(['__name__', 'service_name']);
     expect((await querier.labelValues({ ...range, name: 'service_name' })).names).toEqual(['shop']);
     const plain = await querier.series({ ...range, labelNames: ['service_name'] });

@@ -26,7 +26,7 @@ export const file_querier_v1_querier: GenFile = /*@__PURE__*/
  */
 export type ProfileTypesRequest = Message<"querier.v1.ProfileTypesRequest"> & {
   /**
-   * Unix ms; 0 allowed.
+   * Unix ms; 0 allowed. Both 0 ask for the last day.
    *
    * @generated from field: int64 start = 1;
    */
