@@ -40,6 +40,7 @@ function parseMetricName(scanner: Scanner, matchers: Matcher[]): void {
   const name = scanner.text.slice(start, brace < 0 ? undefined : brace).trim();
   if (name === '') return;
   if (!METRIC_NAME.test(name) && profileTypeId(name) === undefined) {
+    if (brace < 0 && /[=!]/.test(name)) scanner.fail("'{' in front of labels");
     scanner.fail("a metric name, a profile type id or '{'");
   }
   matchers.push(createMatcher('__name__', '=', name));

@@ -112,14 +112,22 @@ export async function serveRoute(
   }
 }
 
-/** Throws `too_many_parameters`, before anything is made of them. */
+/** Throws `too_many_parameters`, before anything is made of them, and `invalid_argument` for bytes that are no UTF-8. */
 function parseQuery(search: string): URLSearchParams {
   const count = search.split('&', LIMITS.queryParametersMax + 1).length;
   if (count > LIMITS.queryParametersMax) {
     const found = `more than ${LIMITS.queryParametersMax} query parameters`;
     throw new TephraError('too_many_parameters', found);
   }
-  return new URLSearchParams(search);
+  const query = new URLSearchParams(search);
+  // Decoding puts U+FFFD where the bytes are no UTF-8: another text than the one that was sent.
+  if (!/%EF%BF%BD|\uFFFD/i.test(search)) {
+    for (const [name, value] of query) {
+      if (!`${name}${value}`.includes('\uFFFD')) continue;
+      throw new TephraError('invalid_argument', `${name.slice(0, 64)}: expected UTF-8`);
+    }
+  }
+  return query;
 }
 
 async function sendBody(

@@ -66,7 +66,7 @@ describe('parseSelector', () => {
     ['{""="x"}', 'parse_error: at 1:5: expected a label name that is not empty'],
     ['{a="b"}}', 'parse_error: at 1:8: expected the end'],
     ['{a="b"}[5m]', 'parse_error: at 1:8: expected the end'],
-    ['a="b"', 'parse_error: at 1:1: expected a metric name'],
+    ['a="b"', "parse_error: at 1:1: expected '{' in front of labels"],
     ['a-b{}', 'parse_error: at 1:1: expected a metric name'],
     ['{a="\\q"}', 'parse_error: at 1:5: expected a valid escape sequence'],
     ['{a="\\\'"}', 'parse_error: at 1:5: expected a valid escape sequence'],

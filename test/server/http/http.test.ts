@@ -118,6 +118,11 @@ describe('POST /ingest', () => {
     [...parts.flatMap(([header, body]) => ['--B', header, '', body]), '--B--', ''].join('\r\n');
   const FORM = { 'content-type': 'multipart/form-data; boundary=B' };
 
+  test('a label may hold any UTF-8, the replacement character too', async () => {
+    await send(`${it.url}/ingest?name=a%7Bb=%EF%BF%BD%F0%9F%98%80%7D`, 'a 1');
+    expect(it.engine.pushed[0]?.labels).toContainEqual(['b', '\uFFFD😀']);
+  });
+
   test.each(['jfr', 'trie', 'groups', 'pprof', 'no-such-format'])(
     'a form with a part `profile` is pprof, although the format says %s',
     async (format) => {
@@ -164,6 +169,7 @@ describe('POST /ingest', () => {
     ['a name twice', '?name=a&name=b', 400, 'invalid_argument'],
     ['a bad time', '?name=a&from=yesterday', 400, 'invalid_time'],
     ['from after until', '?name=a&from=1700000010&until=1700000000', 400, 'invalid_time_range'],
+    ['a label that is no UTF-8', '?name=a%7Bb=%FF%7D', 400, 'name: expected UTF-8'],
     ['too many parameters', `?name=a&${'x=1&'.repeat(101)}`, 400, 'too_many_parameters'],
     ['JFR', '?name=a&format=jfr', 422, 'unsupported_format'],
     ['speedscope', '?name=a&format=speedscope', 422, 'unsupported_format'],
