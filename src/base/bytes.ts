@@ -143,6 +143,11 @@ export class ByteWriter {
     return this.varint(bytes.byteLength).raw(bytes);
   }
 
+  /** Varint length, then what another writer has written. */
+  blockOf(writer: ByteWriter): this {
+    return this.varint(writer.#size).part(writer.#buffer, 0, writer.#size);
+  }
+
   /** Varint length in bytes, then UTF-8. */
   text(text: string): this {
     return this.block(utf8(text));

@@ -34,6 +34,24 @@ export class FieldWalk {
 
   /** Reads the field at `at` of a message that ends at `end`. Throws `malformed_protobuf`. */
   open(bytes: Uint8Array, at: number, end: number): void {
+    const first = bytes[at] as number;
+    // A tag and a length, or a number, of one byte each: nearly all of them.
+    if (first < 0x80 && first > 7 && end - at > 1) {
+      const second = bytes[at + 1] as number;
+      const wireType = first & 7;
+      const size = wireType === DELIMITED ? second : 0;
+      if (
+        second < 0x80 &&
+        (wireType === DELIMITED || wireType === VARINT) &&
+        size <= end - at - 2
+      ) {
+        this.no = first >>> 3;
+        this.wireType = wireType;
+        this.from = wireType === DELIMITED ? at + 2 : at + 1;
+        this.to = at + 2 + size;
+        return;
+      }
+    }
     const { cursor } = this;
     const tag = cursor.tag(bytes, at, end);
     const valueAt = cursor.at;

@@ -16,6 +16,7 @@ const CLOSE_LIST = 0x5d;
 const COMMA = 0x2c;
 const COLON = 0x3a;
 const LETTER_N = 0x6e;
+const ZERO = 0x30;
 /** Bytes of a number or a word at most. */
 const WORD_BYTES_MAX = 1_024;
 /** Bytes of a buffer that is kept between messages of a depth. */
@@ -96,7 +97,7 @@ class JsonReader {
       list.reset(KEPT_BYTES);
       do this.#scalar(kind, list);
       while (this.#takes(COMMA));
-      writer.varint(no * 8 + 2).block(list.view());
+      writer.varint(no * 8 + 2).blockOf(list);
     }
     this.#expect(CLOSE_LIST);
   }
@@ -104,7 +105,7 @@ class JsonReader {
   *#single({ no, kind }: JsonField, writer: ByteWriter, depth: number): Steps<void> {
     if (typeof kind === 'function') {
       const message = yield* this.#message(kind(), depth + 1);
-      writer.varint(no * 8 + 2).block(message.view());
+      writer.varint(no * 8 + 2).blockOf(message);
       return;
     }
     writer.varint(no * 8 + wireTypeOf(kind));
@@ -135,9 +136,26 @@ class JsonReader {
       case 'bytes':
         writer.block(this.#binary(kind));
         break;
-      default:
-        writer.varintBig(BigInt.asUintN(64, this.#whole(kind)));
+      default: {
+        const small = this.#small();
+        if (small >= 0) writer.varint(small);
+        else writer.varintBig(BigInt.asUintN(64, this.#whole(kind)));
+      }
     }
+  }
+
+  /** The number that comes where it has one to nine digits, as nearly all have, quoted or not; else -1. */
+  #small(): number {
+    const isText = this.#peek() === QUOTE;
+    const bytes = this.#bytes;
+    const from = isText ? this.#at + 1 : this.#at;
+    let at = from;
+    let value = 0;
+    while (at - from < 9 && isDigit(bytes[at])) value = value * 10 + (bytes[at++] as number) - ZERO;
+    const next = bytes[at] ?? 0;
+    if (at === from || (isText ? next !== QUOTE : isWordByte(next))) return -1;
+    this.#at = isText ? at + 1 : at;
+    return value;
   }
 
   #whole(kind: JsonKind): bigint {
@@ -311,6 +329,10 @@ class JsonReader {
 function wireTypeOf(kind: JsonKind): number {
   if (kind === 'double' || kind === 'fixed64') return 1;
   return kind === 'string' || kind === 'bytes' || kind === 'hex' || kind === 'id' ? 2 : 0;
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= ZERO && byte <= ZERO + 9;
 }
 
 /** Letters, digits and `+-.`. */

@@ -66,6 +66,8 @@ export class PprofWriter {
   readonly #sampleRows = new ByteWriter();
   readonly #row = new ByteWriter();
   readonly #inner = new ByteWriter();
+  /** Of a line: `#inner` has the locations of the sample by then. */
+  readonly #inLine = new ByteWriter();
   #nextString = 1;
   #nextFunction = 1;
   #nextMapping = 1;
@@ -133,7 +135,7 @@ export class PprofWriter {
     }
     const row = this.#row;
     row.reset(KEPT_BYTES);
-    if (inner.size > 0) row.u8(0x0a).block(inner.view());
+    if (inner.size > 0) row.u8(0x0a).blockOf(inner);
     row.u8(0x10).varintBig(BigInt.asUintN(64, value));
     for (const attribute of attributes) {
       this.#label(this.#string(attributeKeyString[attribute] as number), this.#value(attribute));
@@ -145,7 +147,7 @@ export class PprofWriter {
     if (traceAt !== 0) {
       this.#label(this.#text('trace_id'), this.#id(this.#traces, link, traceAt, 16));
     }
-    this.#sampleRows.u8(0x12).block(row.view());
+    this.#sampleRows.u8(0x12).blockOf(row);
   }
 
   /** The profile, in a buffer of its own. */
@@ -176,7 +178,7 @@ export class PprofWriter {
     const inner = this.#inner;
     inner.reset(KEPT_BYTES);
     inner.u8(0x08).varint(type).u8(0x10).varint(unit);
-    all.u8(tag).block(inner.view());
+    all.u8(tag).blockOf(inner);
   }
 
   /** Row 0 as it should be: nothing. */
@@ -198,12 +200,12 @@ export class PprofWriter {
     const id = this.#locations.set(location, this.#nextLocation++);
     const d = this.#dictionary;
     const row = this.#row;
-    const line = new ByteWriter(32);
+    const line = this.#inLine;
     const from = d.locationLines[location] as number;
     const to = d.locationLines[location + 1] as number;
     const mapping = this.#mapping(d.locationMapping[location] as number);
-    const functions: number[] = [];
-    for (let at = from; at < to; at++) functions.push(this.#function(d.lineFunction[at] as number));
+    // Functions first: they are written where the row of the location is.
+    for (let at = from; at < to; at++) this.#function(d.lineFunction[at] as number);
     row.reset(KEPT_BYTES);
     row.u8(0x08).varint(id);
     if (mapping !== 0) row.u8(0x10).varint(mapping);
@@ -211,16 +213,17 @@ export class PprofWriter {
     const low = d.locationAddressLow[location] as number;
     if (high !== 0) row.u8(0x18).varintBig((BigInt(high) << 32n) | BigInt(low));
     else if (low !== 0) row.u8(0x18).varint(low);
-    functions.forEach((fn, i) => {
+    for (let at = from; at < to; at++) {
+      const fn = this.#function(d.lineFunction[at] as number);
       // A line without a function says less than the address does.
-      if (fn === 0) return;
+      if (fn === 0) continue;
       line.reset();
       line.u8(0x08).varint(fn);
-      line.u8(0x10).varint(d.lineNumber[from + i] as number);
-      line.u8(0x18).varint(d.lineColumn[from + i] as number);
-      row.u8(0x22).block(line.view());
-    });
-    this.#locationRows.u8(0x22).block(row.view());
+      line.u8(0x10).varint(d.lineNumber[at] as number);
+      line.u8(0x18).varint(d.lineColumn[at] as number);
+      row.u8(0x22).blockOf(line);
+    }
+    this.#locationRows.u8(0x22).blockOf(row);
     return id;
   }
 
@@ -233,18 +236,18 @@ export class PprofWriter {
     const file = d.functionFile[fn] as number;
     if (d.strings.isEmpty(name) && d.strings.isEmpty(file)) return 0;
     const id = this.#functions.set(fn, this.#nextFunction++);
-    const texts = [name, d.functionSystemName[fn] as number, file].map((text) =>
-      this.#string(text),
-    );
+    const nameText = this.#string(name);
+    const systemText = this.#string(d.functionSystemName[fn] as number);
+    const fileText = this.#string(file);
     const row = this.#row;
     row.reset(KEPT_BYTES);
     row.u8(0x08).varint(id);
-    texts.forEach((text, i) => {
-      if (text !== 0) row.u8(0x10 + 8 * i).varint(text);
-    });
+    if (nameText !== 0) row.u8(0x10).varint(nameText);
+    if (systemText !== 0) row.u8(0x18).varint(systemText);
+    if (fileText !== 0) row.u8(0x20).varint(fileText);
     const start = d.functionStartLine[fn] as number;
     if (start !== 0) row.u8(0x28).varint(start);
-    this.#functionRows.u8(0x2a).block(row.view());
+    this.#functionRows.u8(0x2a).blockOf(row);
     return id;
   }
 
@@ -264,7 +267,7 @@ export class PprofWriter {
     row.u8(0x08).varint(id);
     if (file !== 0) row.u8(0x28).varint(file);
     if (build !== 0) row.u8(0x30).varint(build);
-    this.#mappingRows.u8(0x1a).block(row.view());
+    this.#mappingRows.u8(0x1a).blockOf(row);
     return id;
   }
 
@@ -273,7 +276,7 @@ export class PprofWriter {
     const inner = this.#inner;
     inner.reset(KEPT_BYTES);
     inner.u8(0x08).varint(key).u8(0x10).varint(text);
-    this.#row.u8(0x1a).block(inner.view());
+    this.#row.u8(0x1a).blockOf(inner);
   }
 
   /** The text of an attribute; 0 for one that is no text. */
@@ -282,23 +285,24 @@ export class PprofWriter {
     const from = attributeFrom[attribute] as number;
     const to = attributeTo[attribute] as number;
     if (from === to) return 0;
-    return this.#kept(this.#values, attribute, () => this.#addString(bytes, from, to));
+    const known = this.#values.get(attribute);
+    return known >= 0 ? known : this.#values.set(attribute, this.#addString(bytes, from, to));
   }
 
   #id(rows: RowMap, link: number, at: number, size: number): number {
-    const { bytes } = this.#dictionary;
-    return this.#kept(rows, link, () => {
-      const text = utf8(hex(bytes.subarray(at, at + size)));
-      return this.#addString(text, 0, text.byteLength);
-    });
+    const known = rows.get(link);
+    if (known >= 0) return known;
+    const text = utf8(hex(this.#dictionary.bytes.subarray(at, at + size)));
+    return rows.set(link, this.#addString(text, 0, text.byteLength));
   }
 
   #string(index: number): number {
     const { strings, bytes } = this.#dictionary;
-    if (strings.isEmpty(index)) return 0;
-    return this.#kept(this.#strings, index, () =>
-      this.#addString(bytes, strings.start[index] as number, strings.end[index] as number),
-    );
+    const known = this.#strings.get(index);
+    if (known >= 0) return known;
+    const from = strings.start[index] as number;
+    const to = strings.end[index] as number;
+    return this.#strings.set(index, from === to ? 0 : this.#addString(bytes, from, to));
   }
 
   /** A text of ours. */
@@ -311,12 +315,6 @@ export class PprofWriter {
       this.#own.set(text, index);
     }
     return index;
-  }
-
-  /** The string of a row, added at its first use. */
-  #kept(rows: RowMap, row: number, add: () => number): number {
-    const known = rows.get(row);
-    return known >= 0 ? known : rows.set(row, add());
   }
 
   #addString(bytes: Uint8Array, from: number, to: number): number {
