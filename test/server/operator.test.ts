@@ -94,6 +94,8 @@ test('under a path prefix everything is there, and nothing beside it', async () 
   await it.server.stop(0);
 });
 
+const OTLP = 'opentelemetry.proto.collector.profiles.v1development.ProfilesService';
+
 test('reflection names the services, and gives their files with what those import', async () => {
   const it = await startFixture();
   const client = createClient(ServerReflection, createGrpcTransport({ baseUrl: it.url }));
@@ -103,6 +105,7 @@ test('reflection names the services, and gives their files with what those impor
     yield { messageRequest: { case: 'listServices', value: '' } };
     const value = 'querier.v1.QuerierService.Diff';
     yield { messageRequest: { case: 'fileContainingSymbol', value } };
+    yield { messageRequest: { case: 'fileContainingSymbol', value: OTLP } };
     yield { messageRequest: { case: 'fileContainingSymbol', value: 'no.such.Thing' } };
   }
   const answers: unknown[] = [];
@@ -120,8 +123,12 @@ test('reflection names the services, and gives their files with what those impor
     }
   }
   expect(answers).toEqual([
-    expect.arrayContaining(['querier.v1.QuerierService', 'tephra.v1.QueryService']),
+    expect.arrayContaining(['querier.v1.QuerierService', 'tephra.v1.QueryService', OTLP]),
     expect.arrayContaining(['querier/v1/querier.proto', 'types/v1/types.proto']),
+    expect.arrayContaining([
+      'opentelemetry/proto/profiles/v1development/profiles.proto',
+      'opentelemetry/proto/common/v1/common.proto',
+    ]),
     'errorResponse',
   ]);
   await it.server.stop(0);
