@@ -14,6 +14,7 @@ import { encodeFlameGraph } from '../dist/query/encode/flame-graph.js';
 import { joinNameTrees } from '../dist/query/tree/join.js';
 import { nameTreeOf, sidedTreeOf } from '../dist/query/tree/name-tree-of.js';
 import { pruneTree } from '../dist/query/tree/prune.js';
+import { copyTree } from './copy-tree.mjs';
 import { formatMeasure, measure } from './measure.mjs';
 
 const tiny = process.argv.includes('--tiny');
@@ -79,8 +80,13 @@ const encoded = measure(
 );
 const others = [
   measure('  scatter alone', () => atOnce(nameTreeOf(source, sums)), options),
-  measure('  prune alone', () => prune(tree), options),
-  measure('  encode with prune', () => atOnce(encodeFlameGraph(tree, MAX_NODES)), options),
+  measure('  copy of the tree', () => copyTree(tree), options),
+  measure('  copy and prune', () => prune(copyTree(tree)), options),
+  measure(
+    '  copy, prune and encode',
+    () => atOnce(encodeFlameGraph(copyTree(tree), MAX_NODES)),
+    options,
+  ),
   measure(
     'in two lanes',
     () => atOnce(encodeFlameGraph(atOnce(nameTreeOf(source, wide)), MAX_NODES)),

@@ -13,6 +13,7 @@ import { encodeEntries } from '../../dist/storage/column/encode.js';
 import { ValueSums } from '../../dist/storage/column/sum.js';
 import { Dictionary } from '../../dist/storage/dictionary/dictionary.js';
 import { NO_LENGTHS } from '../../dist/storage/dictionary/lengths.js';
+import { copyTree } from '../copy-tree.mjs';
 import { Fleet } from '../fleet.mjs';
 
 const GRAIN = 10_000_000n;
@@ -67,7 +68,7 @@ export function makeStages(columnCount) {
     [`add up ${columnCount} columns`, () => sumsOf(sides[0])],
     ['tree by names', () => atOnce(nameTreeOf(dictionary, parts[0].sums))],
     ['join two trees by names', () => atOnce(joinNameTrees(trees))],
-    ['encode a flame graph', () => atOnce(encodeFlameGraph(trees[0], MAX_NODES))],
+    ['encode a flame graph', () => atOnce(encodeFlameGraph(copyTree(trees[0]), MAX_NODES))],
     ['tree by frames', () => atOnce(frameTreeOf(parts))],
     ['encode a pprof', () => atOnce(encodePprof(frameTree, HEADER))],
   ];

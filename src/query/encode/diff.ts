@@ -1,5 +1,5 @@
 import type { Steps } from '../../base/steps.ts';
-import { addWide, createWide, type WideLanes } from '../tree/lanes.ts';
+import { addWide, createWide, highOf, lowOf, type WideLanes } from '../tree/lanes.ts';
 import type { SidedTree } from '../tree/name-tree.ts';
 import { pruneTree } from '../tree/prune.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
@@ -16,7 +16,8 @@ const RIGHT_TICKS = 6;
 
 /**
  * Prunes a tree of two sides to `maxNodes` (a node counts with its larger side) and writes a
- * `querier.v1.DiffResponse`. A node of one side only is zero on the other.
+ * `querier.v1.DiffResponse`. A node of one side only is zero on the other. The tree is
+ * used up.
  */
 export function* encodeDiff(
   tree: SidedTree,
@@ -24,16 +25,15 @@ export function* encodeDiff(
   overflow?: Overflow,
 ): Steps<EncodedTree> {
   const pruned = yield* pruneTree(tree, maxNodes);
-  const totals = pruned.sides.map(({ total }) => total) as [WideLanes, WideLanes];
   const { names, indexOf } = yield* nameOrder(pruned);
   const writer = new ProtoWriter(undefined, overflow);
   const flameGraph = writer.begin(FLAMEGRAPH);
   yield* writeNames(writer, names);
   yield* writeLevels(writer, pruned, indexOf);
   const both = createWide(3);
-  for (const [i, { hi, lo }] of totals.entries()) {
-    addWide(both, 2, hi[0] as number, lo[0] as number);
-    addWide(both, i, hi[0] as number, lo[0] as number);
+  for (const [i, { total }] of pruned.sides.entries()) {
+    addWide(both, 2, highOf(total, 0), lowOf(total, 0));
+    addWide(both, i, highOf(total, 0), lowOf(total, 0));
   }
   writeValue(writer, TOTAL, both, 2);
   const maxSelfs = createWide(2);

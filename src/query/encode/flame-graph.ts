@@ -1,4 +1,5 @@
 import type { Steps } from '../../base/steps.ts';
+import { highOf, lowOf } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { largest, writeLevels, writeNames } from './levels.ts';
 import { nameOrder } from './name-order.ts';
@@ -13,7 +14,7 @@ const MAX_SELF = 4;
 /**
  * Prunes the tree to `maxNodes` and writes a `querier.v1.SelectMergeStacktracesResponse` with its
  * flame graph. A tree without samples gives the name `total` and one level `[0, 0, 0, 0]`: Grafana
- * needs both.
+ * needs both. The tree is used up.
  */
 export function* encodeFlameGraph(
   tree: NameTree,
@@ -27,7 +28,7 @@ export function* encodeFlameGraph(
   const flameGraph = writer.begin(FLAMEGRAPH);
   yield* writeNames(writer, names);
   yield* writeLevels(writer, kept, indexOf);
-  writer.wideField(TOTAL, total.hi[0] as number, total.lo[0] as number);
+  writer.wideField(TOTAL, highOf(total, 0), lowOf(total, 0));
   const maxSelf = yield* largest(self);
   writer.wideField(MAX_SELF, maxSelf.hi, maxSelf.lo);
   writer.end(flameGraph);

@@ -1,5 +1,14 @@
 import { type Steps, sweep } from '../../base/steps.ts';
-import { addWide, createWide, TWO_32, type WideLanes } from '../tree/lanes.ts';
+import {
+  addWide,
+  createWide,
+  highOf,
+  type Lanes,
+  lowOf,
+  toWide,
+  TWO_32,
+  type WideLanes,
+} from '../tree/lanes.ts';
 import type { PrunedTree } from '../tree/prune.ts';
 import type { WideValue } from '../tree/threshold.ts';
 import type { ProtoWriter } from './proto-writer.ts';
@@ -27,88 +36,162 @@ export function* writeLevels(
   indexOf: Uint32Array,
 ): Steps<void> {
   const { name, childStart, children, sides } = tree;
-  const starts: WideLanes[] = [];
-  for (const { self, total } of sides) starts.push(yield* startsOf(tree, self, total));
-  const breadthFirst = new Uint32Array(name.length);
-  let known = 1;
+  const isWide = sides.some(({ self }) => self.hi !== undefined);
+  const wide: readonly WideSide[] = isWide ? yield* widened(sides) : [];
+  let level = new Level(sides.length, isWide);
+  let below = new Level(sides.length, isWide);
   const ends = createWide(sides.length);
   const write = (from: number, to: number): void => {
-    let next = known;
     for (let i = from; i < to; i++) {
-      const node = breadthFirst[i] as number;
+      const node = level.nodes[i] as number;
+      const first = below.add(children, childStart[node] as number, childStart[node + 1] as number);
       for (let s = 0; s < sides.length; s++) {
-        const { self, total } = sides[s] as PrunedTree['sides'][number];
-        writeDistance(writer, starts[s] as WideLanes, node, ends, s);
-        writer.wide(total.hi[node] as number, total.lo[node] as number);
-        writer.wide(self.hi[node] as number, self.lo[node] as number);
-        addWide(ends, s, total.hi[node] as number, total.lo[node] as number);
+        if (isWide) writeWide(writer, wide[s] as WideSide, level, i, ends, s, below, first);
+        else writeNarrow(writer, sides[s] as Side, level, i, ends.lo, s, below, first);
       }
       writer.uint(indexOf[name[node] as number] as number);
-      const end = childStart[node + 1] as number;
-      for (let c = childStart[node] as number; c < end; c++) {
-        breadthFirst[next++] = children[c] as number;
-      }
     }
-    known = next;
   };
-  for (let from = 0, to = 1; from < to; from = to, to = known) {
-    const level = writer.begin(LEVELS);
+  for (level.add(ROOT, 0, 1); level.size > 0; [level, below] = [below, level]) {
+    const field = writer.begin(LEVELS);
     const values = writer.begin(LEVEL_VALUES);
     ends.hi.fill(0);
     ends.lo.fill(0);
-    yield* sweep(from, to, write);
+    below.size = 0;
+    yield* sweep(0, level.size, write);
     writer.end(values);
-    writer.end(level);
+    writer.end(field);
   }
 }
 
-/** Writes x of `node` less the end before it, and moves the end there. */
-function writeDistance(
-  writer: ProtoWriter,
-  starts: WideLanes,
-  node: number,
-  ends: WideLanes,
-  side: number,
-): void {
-  const hi = starts.hi[node] as number;
-  const lo = starts.lo[node] as number;
-  const low = lo - (ends.lo[side] as number);
-  const borrow = low < 0 ? 1 : 0;
-  writer.wide(hi - (ends.hi[side] as number) - borrow, low + borrow * TWO_32);
-  ends.hi[side] = hi;
-  ends.lo[side] = lo;
+const ROOT = Uint32Array.of(0);
+
+type Side = PrunedTree['sides'][number];
+
+interface WideSide {
+  readonly self: WideLanes;
+  readonly total: WideLanes;
 }
 
-/** Absolute x of every node. Children have larger ids than their parents. */
-function* startsOf(tree: PrunedTree, self: WideLanes, total: WideLanes): Steps<WideLanes> {
-  const { childStart, children } = tree;
-  const starts = createWide(tree.name.length);
-  const at = createWide(1);
-  yield* sweep(0, tree.name.length, (from, to) => {
-    for (let node = from; node < to; node++) {
-      at.hi[0] = starts.hi[node] as number;
-      at.lo[0] = starts.lo[node] as number;
-      addWide(at, 0, self.hi[node] as number, self.lo[node] as number);
-      const end = childStart[node + 1] as number;
-      for (let c = childStart[node] as number; c < end; c++) {
-        const child = children[c] as number;
-        starts.hi[child] = at.hi[0];
-        starts.lo[child] = at.lo[0];
-        addWide(at, 0, total.hi[child] as number, total.lo[child] as number);
-      }
+/** Sides in two lanes, those that have only one copied. */
+function* widened(sides: readonly Side[]): Steps<WideSide[]> {
+  const wide: WideSide[] = [];
+  for (const { self, total } of sides) {
+    wide.push({ self: yield* asWide(self), total: yield* asWide(total) });
+  }
+  return wide;
+}
+
+function* asWide({ lo, hi }: Lanes): Steps<WideLanes> {
+  return hi === undefined ? yield* toWide({ lo, hi }) : { lo, hi };
+}
+
+/** One side of node `i` of a level, and where its children start, the first of which is `first` below. */
+function writeNarrow(
+  writer: ProtoWriter,
+  { self, total }: Side,
+  level: Level,
+  i: number,
+  ends: Float64Array,
+  s: number,
+  below: Level,
+  first: number,
+): void {
+  const node = level.nodes[i] as number;
+  const x = level.lo[i * level.sides + s] as number;
+  const own = self.lo[node] as number;
+  const whole = total.lo[node] as number;
+  writer.value(x - (ends[s] as number));
+  writer.value(whole);
+  writer.value(own);
+  ends[s] = x + whole;
+  let at = x + own;
+  for (let c = first; c < below.size; c++) {
+    below.lo[c * below.sides + s] = at;
+    at += total.lo[below.nodes[c] as number] as number;
+  }
+}
+
+/** The same in two lanes. */
+function writeWide(
+  writer: ProtoWriter,
+  { self, total }: WideSide,
+  level: Level,
+  i: number,
+  ends: WideLanes,
+  s: number,
+  below: Level,
+  first: number,
+): void {
+  const node = level.nodes[i] as number;
+  let hi = level.hi[i * level.sides + s] as number;
+  let lo = level.lo[i * level.sides + s] as number;
+  const low = lo - (ends.lo[s] as number);
+  const borrow = low < 0 ? 1 : 0;
+  writer.wide(hi - (ends.hi[s] as number) - borrow, low + borrow * TWO_32);
+  writer.wide(total.hi[node] as number, total.lo[node] as number);
+  writer.wide(self.hi[node] as number, self.lo[node] as number);
+  ends.hi[s] = hi;
+  ends.lo[s] = lo;
+  addWide(ends, s, total.hi[node] as number, total.lo[node] as number);
+  hi += self.hi[node] as number;
+  lo += self.lo[node] as number;
+  for (let c = first; c < below.size; c++) {
+    if (lo >= TWO_32) {
+      lo -= TWO_32;
+      hi++;
     }
-  });
-  return starts;
+    const child = below.nodes[c] as number;
+    below.hi[c * below.sides + s] = hi;
+    below.lo[c * below.sides + s] = lo;
+    hi += total.hi[child] as number;
+    lo += total.lo[child] as number;
+  }
+}
+
+/** The nodes of one level and where they start: as large as the widest level so far. */
+class Level {
+  nodes = new Uint32Array(1_024);
+  size = 0;
+  readonly sides: number;
+  /** Absolute x, by node and side; `hi` is empty where one lane holds them. */
+  lo: Float64Array;
+  hi: Float64Array;
+
+  constructor(sides: number, isWide: boolean) {
+    this.sides = sides;
+    this.lo = new Float64Array(this.nodes.length * sides);
+    this.hi = new Float64Array(isWide ? this.lo.length : 0);
+  }
+
+  /** Adds `nodes[from, to)`, which start at 0; returns the place of the first. */
+  add(nodes: Uint32Array, from: number, to: number): number {
+    const first = this.size;
+    const needed = first + to - from;
+    if (needed > this.nodes.length) this.#grow(Math.max(needed, this.nodes.length * 2));
+    for (let i = from; i < to; i++) this.nodes[this.size++] = nodes[i] as number;
+    return first;
+  }
+
+  #grow(capacity: number): void {
+    const { nodes, lo, hi, sides } = this;
+    this.nodes = new Uint32Array(capacity);
+    this.nodes.set(nodes);
+    this.lo = new Float64Array(capacity * sides);
+    this.lo.set(lo);
+    this.hi = new Float64Array(hi.length === 0 ? 0 : capacity * sides);
+    this.hi.set(hi);
+  }
 }
 
 /** The largest of the values. */
-export function* largest(lanes: WideLanes): Steps<WideValue> {
+export function* largest(lanes: Lanes): Steps<WideValue> {
   let hi = 0;
   let lo = 0;
   yield* sweep(0, lanes.lo.length, (from, to) => {
     for (let i = from; i < to; i++) {
-      const high = lanes.hi[i] as number;
-      const low = lanes.lo[i] as number;
+      const high = highOf(lanes, i);
+      const low = lowOf(lanes, i);
       if (high > hi || (high === hi && low > lo)) {
         hi = high;
         lo = low;

@@ -1,5 +1,8 @@
 import { drain, type Steps } from '../../base/steps.ts';
+import { NodeStack } from './node-stack.ts';
 import type { PrunedTree } from '../tree/prune.ts';
+
+const ROOT = Uint32Array.of(0);
 
 /** The name table of an answer. */
 export interface NameOrder {
@@ -15,12 +18,11 @@ export function* nameOrder(tree: PrunedTree): Steps<NameOrder> {
   const names: string[] = [];
   const indexOf = new Uint32Array(tree.names.length);
   const seen = new Uint8Array(tree.names.length);
-  const stack = new Uint32Array(name.length);
-  let depth = 1;
+  const stack = new NodeStack();
+  stack.push(ROOT, 0, 1);
   yield* drain((rows) => {
-    let top = depth;
-    for (let left = rows; top > 0 && left > 0; left--) {
-      const node = stack[--top] as number;
+    for (let left = rows; stack.size > 0 && left > 0; left--) {
+      const node = stack.pop();
       const id = name[node] as number;
       if (seen[id] === 0) {
         seen[id] = 1;
@@ -28,11 +30,9 @@ export function* nameOrder(tree: PrunedTree): Steps<NameOrder> {
         // A function may be called `total` like the root, which is first.
         indexOf[id] = text === names[0] ? 0 : names.push(text) - 1;
       }
-      const end = childStart[node + 1] as number;
-      for (let c = childStart[node] as number; c < end; c++) stack[top++] = children[c] as number;
+      stack.push(children, childStart[node] as number, childStart[node + 1] as number);
     }
-    depth = top;
-    return top > 0;
+    return stack.size > 0;
   });
   return { names, indexOf };
 }

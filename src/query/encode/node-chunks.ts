@@ -1,8 +1,8 @@
-import { type Steps, sweep } from '../../base/steps.ts';
+import type { Steps } from '../../base/steps.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import type { PrunedTree } from '../tree/prune.ts';
 import { ProtoWriter } from './proto-writer.ts';
-import { foldedValueOf, pruned } from './pruned.ts';
+import { foldedValueOf, pruned, writeLane } from './pruned.ts';
 
 /** Fields of `tephra.v1.MergeStreamResponse`. */
 const FIRST_NODE = 1;
@@ -21,7 +21,6 @@ export class NodeChunks {
   /** Value in nodes `other`. */
   readonly foldedValue: bigint;
   readonly #tree: PrunedTree;
-  readonly #parent: Uint32Array;
   readonly #chunkBytes: number;
   /** Number of each name + 1, in the order of first use; 0 = not sent yet. */
   readonly #numberOf: Uint32Array;
@@ -29,14 +28,8 @@ export class NodeChunks {
   #next = 0;
   #saturated = false;
 
-  private constructor(
-    tree: PrunedTree,
-    parent: Uint32Array,
-    foldedValue: bigint,
-    chunkBytes: number,
-  ) {
+  private constructor(tree: PrunedTree, foldedValue: bigint, chunkBytes: number) {
     this.#tree = tree;
-    this.#parent = parent;
     this.foldedValue = foldedValue;
     this.#chunkBytes = chunkBytes;
     this.#numberOf = new Uint32Array(tree.names.length);
@@ -45,8 +38,7 @@ export class NodeChunks {
   /** Prunes `tree` to `maxNodes`; `chunkBytes`: size from which a chunk is closed. */
   static *of(tree: NameTree, maxNodes: number, chunkBytes: number): Steps<NodeChunks> {
     const kept = yield* pruned(tree, maxNodes);
-    const parent = yield* parentsOf(kept);
-    return new NodeChunks(kept, parent, yield* foldedValueOf(kept), chunkBytes);
+    return new NodeChunks(kept, yield* foldedValueOf(kept), chunkBytes);
   }
 
   /** Nodes in all. */
@@ -61,7 +53,7 @@ export class NodeChunks {
 
   /** The next chunk, undefined after the last. */
   next(): Uint8Array | undefined {
-    const { name, sides } = this.#tree;
+    const { name, parent, sides } = this.#tree;
     const first = this.#next;
     if (first === name.length) return undefined;
     const [{ self, total }] = sides as [PrunedTree['sides'][number]];
@@ -87,10 +79,10 @@ export class NodeChunks {
       for (let node = first; node < end; node++) write(node);
       writer.end(packed);
     };
-    column(PARENT, (node) => writer.uint(this.#parent[node] as number));
+    column(PARENT, (node) => writer.uint(Math.max(0, parent[node] as number)));
     column(NAME, (node) => writer.uint(names[node - first] as number));
-    column(SELF, (node) => writer.wide(self.hi[node] as number, self.lo[node] as number));
-    column(TOTAL, (node) => writer.wide(total.hi[node] as number, total.lo[node] as number));
+    column(SELF, (node) => writeLane(writer, self, node));
+    column(TOTAL, (node) => writeLane(writer, total, node));
     this.#next = end;
     const { bytes, saturated } = writer.finish();
     this.#saturated ||= saturated;
@@ -111,14 +103,3 @@ export class NodeChunks {
 
 /** Bytes of a node without its name, about. */
 const NODE_BYTES = 16;
-
-function* parentsOf({ name, childStart, children }: PrunedTree): Steps<Uint32Array> {
-  const parent = new Uint32Array(name.length);
-  yield* sweep(0, name.length, (from, to) => {
-    for (let node = from; node < to; node++) {
-      const end = childStart[node + 1] as number;
-      for (let c = childStart[node] as number; c < end; c++) parent[children[c] as number] = node;
-    }
-  });
-  return parent;
-}

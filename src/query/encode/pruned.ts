@@ -1,8 +1,8 @@
 import { type Steps, sweep } from '../../base/steps.ts';
-import { laneValue } from '../tree/lanes.ts';
+import { type Lanes, laneValue } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { type PrunedTree, pruneTree } from '../tree/prune.ts';
-import type { EncodedMessage } from './proto-writer.ts';
+import type { EncodedMessage, ProtoWriter } from './proto-writer.ts';
 
 /** A finished message with a pruned tree in it. */
 export interface EncodedTree extends EncodedMessage {
@@ -10,7 +10,13 @@ export interface EncodedTree extends EncodedMessage {
   readonly foldedValue: bigint;
 }
 
-/** A tree of one side, pruned. */
+/** Writes element `at` as an int64, without a tag. */
+export function writeLane(writer: ProtoWriter, { lo, hi }: Lanes, at: number): void {
+  if (hi === undefined) writer.value(lo[at] as number);
+  else writer.wide(hi[at] as number, lo[at] as number);
+}
+
+/** A tree of one side, pruned; it is used up. */
 export function pruned(tree: NameTree, maxNodes: number): Steps<PrunedTree> {
   const { names, parent, name, self, total } = tree;
   const totals = total === undefined ? undefined : [total];

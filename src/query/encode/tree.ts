@@ -2,7 +2,10 @@ import { drain, type Steps } from '../../base/steps.ts';
 import { isSet } from '../tree/lanes.ts';
 import type { NameTree } from '../tree/name-tree.ts';
 import { type Overflow, ProtoWriter } from './proto-writer.ts';
-import { type EncodedTree, foldedValueOf, pruned } from './pruned.ts';
+import { NodeStack } from './node-stack.ts';
+import { type EncodedTree, foldedValueOf, pruned, writeLane } from './pruned.ts';
+
+const ROOT = Uint32Array.of(0);
 
 /** Field of `querier.v1.SelectMergeStacktracesResponse`. */
 const TREE = 2;
@@ -10,7 +13,7 @@ const TREE = 2;
 /**
  * Prunes the tree to `maxNodes` and writes a `querier.v1.SelectMergeStacktracesResponse` with the bytes
  * of its tree: pre-order from a root without a name, right-most child first; of each node the length of
- * its name, the name, its own value and how many children it has. No samples are no bytes.
+ * its name, the name, its own value and how many children it has. No samples are no bytes. The tree is used up.
  */
 export function* encodeTree(
   tree: NameTree,
@@ -23,21 +26,19 @@ export function* encodeTree(
   const writer = new ProtoWriter(64 * 1024, overflow);
   if (isSet(total, 0)) {
     const field = writer.begin(TREE);
-    const waiting = new Uint32Array(name.length);
-    let depth = 1;
+    const waiting = new NodeStack();
+    waiting.push(ROOT, 0, 1);
     yield* drain((rows) => {
-      let top = depth;
-      for (let left = rows; top > 0 && left > 0; left--) {
-        const node = waiting[--top] as number;
+      for (let left = rows; waiting.size > 0 && left > 0; left--) {
+        const node = waiting.pop();
         writer.bareText(node === 0 ? '' : (names[name[node] as number] as string));
-        writer.wide(self.hi[node] as number, self.lo[node] as number);
+        writeLane(writer, self, node);
         const from = childStart[node] as number;
         const to = childStart[node + 1] as number;
         writer.uint(to - from);
-        for (let c = from; c < to; c++) waiting[top++] = children[c] as number;
+        waiting.push(children, from, to);
       }
-      depth = top;
-      return top > 0;
+      return waiting.size > 0;
     });
     writer.end(field);
   }

@@ -43,6 +43,17 @@ export function* toWide(lanes: Lanes): Steps<WideLanes> {
   return wide;
 }
 
+/** The high part of element `at`, as two lanes have it. */
+export function highOf({ lo, hi }: Lanes, at: number): number {
+  return hi === undefined ? Math.floor((lo[at] as number) / TWO_32) : (hi[at] as number);
+}
+
+/** The low part of element `at`. */
+export function lowOf(lanes: Lanes, at: number): number {
+  const low = lanes.lo[at] as number;
+  return lanes.hi === undefined ? low - highOf(lanes, at) * TWO_32 : low;
+}
+
 /** Whether element `at` is not 0. */
 export function isSet({ lo, hi }: Lanes, at: number): boolean {
   return lo[at] !== 0 || (hi !== undefined && hi[at] !== 0);

@@ -43,36 +43,107 @@ export function* sidedTreeOf(
   isJoined = false,
 ): Steps<SidedTree> {
   yield* growNames(source);
-  const { count, parent, name, ofStack } = source.nameTree();
-  // With the root in front, node i of the dictionary is i + 1.
-  const parents = new Int32Array(count + 1);
-  yield* sweep(0, count, (from, to) => {
-    for (let i = from; i < to; i++) parents[i + 1] = (parent[i] as number) + 1;
-  });
-  parents[0] = -1;
+  // As it is now: it may grow wherever this is interrupted.
+  const { count, parent: above, name: nameOf, ofStack } = source.nameTree();
+  const index = { count, parent: above, name: nameOf, ofStack };
+  const { weighty, kept } = yield* nodesWithWeight(index, sums);
+  const { parent, name, idOf } = yield* withWeight(index, weighty, kept + 1);
   const sides: Lanes[] = [];
   const totals: Lanes[] = [];
   for (const side of sums) {
-    const self = yield* scatter(side, ofStack, count + 1);
+    const self = yield* scatter(side, ofStack, idOf, kept + 1);
     sides.push(self);
-    if (!isJoined) totals.push(yield* totalsOf(parents, self));
+    if (!isJoined) totals.push(yield* totalsOf(parent, self));
   }
-  const weighty = yield* dropWeightless({ parent: parents, name, sides, totals });
-  return yield* named(source, weighty);
+  return yield* named(source, { parent, name, sides, totals });
 }
 
-/** A tree whose names are ids of the dictionary, without one for the root. */
+/** What a dictionary has: a tree without a root of its own. */
+type NameIndex = ReturnType<NameSource['nameTree']>;
+
+/** A tree whose names are ids of the dictionary. */
 interface Unnamed {
   readonly parent: Int32Array;
-  /** Name id of node i + 1. */
+  /** Name id of each node but the root. */
   readonly name: Uint32Array;
   readonly sides: readonly Lanes[];
   /** None where they are not wanted. */
   readonly totals: readonly Lanes[];
 }
 
+/** 1 for each node with weight in or under it on some side, and how many these are. */
+function* nodesWithWeight(
+  { count, parent, ofStack }: NameIndex,
+  sides: readonly Lanes[],
+): Steps<{ readonly weighty: Uint8Array; readonly kept: number }> {
+  const weighty = new Uint8Array(count);
+  for (const sums of sides) {
+    yield* sweep(0, Math.min(sums.lo.length, ofStack.length), (from, to) => {
+      for (let s = from; s < to; s++) if (isSet(sums, s)) weighty[ofStack[s] as number] = 1;
+    });
+  }
+  let kept = 0;
+  yield* sweepDown(0, count, (from, to) => {
+    let more = 0;
+    for (let i = to - 1; i >= from; i--) {
+      if (weighty[i] === 0) continue;
+      more++;
+      const above = parent[i] as number;
+      if (above >= 0) weighty[above] = 1;
+    }
+    kept += more;
+  });
+  return { weighty, kept };
+}
+
+/** The nodes with weight under a root, in columns of just their number. */
+function* withWeight(
+  index: NameIndex,
+  weighty: Uint8Array,
+  count: number,
+): Steps<
+  Pick<Unnamed, 'parent' | 'name'> & {
+    /** The node of each of the dictionary's; none if all are there, one further. */
+    readonly idOf: Uint32Array | undefined;
+  }
+> {
+  const parent = new Int32Array(count);
+  const name = new Uint32Array(count);
+  parent[0] = -1;
+  if (count === index.count + 1) {
+    yield* sweep(0, index.count, (from, to) => {
+      for (let i = from; i < to; i++) parent[i + 1] = (index.parent[i] as number) + 1;
+    });
+    name.set(index.name.subarray(0, index.count), 1);
+    return { parent, name, idOf: undefined };
+  }
+  const idOf = new Uint32Array(index.count);
+  let end = 1;
+  yield* sweep(0, index.count, (from, to) => {
+    let next = end;
+    for (let i = from; i < to; i++) {
+      if (weighty[i] === 0) continue;
+      const above = index.parent[i] as number;
+      parent[next] = above < 0 ? 0 : (idOf[above] as number);
+      name[next] = index.name[i] as number;
+      idOf[i] = next++;
+    }
+    end = next;
+  });
+  return { parent, name, idOf };
+}
+
 /** Own values of the nodes; the sums of stacks that end in one node are added up. */
-function* scatter(sums: Lanes, ofStack: Uint32Array, count: number): Steps<Lanes> {
+function* scatter(
+  sums: Lanes,
+  ofStack: Uint32Array,
+  idOf: Uint32Array | undefined,
+  count: number,
+): Steps<Lanes> {
+  const nodeOf = (s: number): number => {
+    const node = ofStack[s] as number;
+    return idOf === undefined ? node + 1 : (idOf[node] as number);
+  };
   const stackCount = Math.min(sums.lo.length, ofStack.length);
   if (!(yield* needsWide([sums]))) {
     const { lo } = sums;
@@ -81,7 +152,7 @@ function* scatter(sums: Lanes, ofStack: Uint32Array, count: number): Steps<Lanes
       for (let s = from; s < to; s++) {
         const value = lo[s] as number;
         if (value === 0) continue;
-        const node = (ofStack[s] as number) + 1;
+        const node = nodeOf(s);
         self[node] = (self[node] as number) + value;
       }
     });
@@ -93,97 +164,23 @@ function* scatter(sums: Lanes, ofStack: Uint32Array, count: number): Steps<Lanes
     const { lo, hi } = wide;
     for (let s = from; s < to; s++) {
       if (!isSet(wide, s)) continue;
-      addWide(self, (ofStack[s] as number) + 1, hi[s] as number, lo[s] as number);
+      addWide(self, nodeOf(s), hi[s] as number, lo[s] as number);
     }
   });
   return self;
 }
 
-function* dropWeightless(tree: Unnamed): Steps<Unnamed> {
-  const { parent, name } = tree;
-  const { weighty, kept } = yield* nodesWithWeight(tree);
-  if (kept === parent.length) return tree;
-  const idOf = new Uint32Array(parent.length);
-  const nodeOf = new Uint32Array(kept);
-  const parents = new Int32Array(kept);
-  const names = new Uint32Array(kept - 1);
-  parents[0] = -1;
-  let end = 1;
-  yield* sweep(1, parent.length, (from, to) => {
-    let next = end;
-    for (let i = from; i < to; i++) {
-      if (weighty[i] === 0) continue;
-      parents[next] = idOf[parent[i] as number] as number;
-      names[next - 1] = name[i - 1] as number;
-      nodeOf[next] = i;
-      idOf[i] = next++;
-    }
-    end = next;
-  });
-  return {
-    parent: parents,
-    name: names,
-    sides: yield* gatherAll(tree.sides, nodeOf),
-    totals: yield* gatherAll(tree.totals, nodeOf),
-  };
-}
-
-/** 1 for each node with weight in or under it on some side; the root always counts. */
-function* nodesWithWeight({ parent, sides }: Unnamed): Steps<{
-  readonly weighty: Uint8Array;
-  readonly kept: number;
-}> {
-  const weighty = new Uint8Array(parent.length);
-  for (const own of sides) {
-    yield* sweep(1, parent.length, (from, to) => {
-      for (let i = from; i < to; i++) if (isSet(own, i)) weighty[i] = 1;
-    });
-  }
-  let kept = 1;
-  yield* sweepDown(1, parent.length, (from, to) => {
-    let more = 0;
-    for (let i = to - 1; i >= from; i--) {
-      if (weighty[i] === 0) continue;
-      weighty[parent[i] as number] = 1;
-      more++;
-    }
-    kept += more;
-  });
-  return { weighty, kept };
-}
-
-function* gatherAll(columns: readonly Lanes[], nodeOf: Uint32Array): Steps<Lanes[]> {
-  const gathered: Lanes[] = [];
-  for (const { lo, hi } of columns) {
-    gathered.push({
-      lo: yield* gatherLane(lo, nodeOf),
-      hi: hi === undefined ? undefined : yield* gatherLane(hi, nodeOf),
-    });
-  }
-  return gathered;
-}
-
-function* gatherLane(lane: Float64Array, nodeOf: Uint32Array): Steps<Float64Array> {
-  const picked = new Float64Array(nodeOf.length);
-  yield* sweep(0, nodeOf.length, (from, to) => {
-    for (let i = from; i < to; i++) picked[i] = lane[nodeOf[i] as number] as number;
-  });
-  return picked;
-}
-
-/** Numbers the names from 1 in order of first use and fetches their texts. */
-function* named(
-  source: NameSource,
-  { parent, name: ids, sides, totals }: Unnamed,
-): Steps<SidedTree> {
-  const count = parent.length;
-  const { slots, slotCount, hasSideNames } = yield* slotsOf(ids, count - 1);
-  const { name, firsts } = yield* numberNames(slots, slotCount, count);
+/** Numbers the names from 1 in order of first use, in place, and fetches their texts. */
+function* named(source: NameSource, { parent, name, sides, totals }: Unnamed): Steps<SidedTree> {
+  const { plainEnd, slotCount } = yield* closeTogether(name);
+  const firsts = yield* numberNames(name, slotCount);
   const names = [ROOT_NAME];
   const distinct = new Set(names);
+  const hasSideNames = slotCount > plainEnd;
   yield* sweep(0, firsts.length, (from, to) => {
     for (let n = from; n < to; n++) {
-      const text = source.nameText(ids[(firsts[n] as number) - 1] as number);
+      const slot = firsts[n] as number;
+      const text = source.nameText(slot < plainEnd ? slot : slot - plainEnd + SIDE_NAMES);
       names.push(text);
       if (hasSideNames) distinct.add(text);
     }
@@ -194,18 +191,13 @@ function* named(
   return hasSideNames && distinct.size < names.length ? yield* foldEqualNames(tree) : tree;
 }
 
-/** Name ids close together: names beside the string table, which have ids of their own, at its end. */
-function* slotsOf(
+/** Brings name ids close together: names beside the string table, which have ids of their own, come last. */
+function* closeTogether(
   ids: Uint32Array,
-  count: number,
-): Steps<{
-  readonly slots: Uint32Array;
-  readonly slotCount: number;
-  readonly hasSideNames: boolean;
-}> {
+): Steps<{ readonly plainEnd: number; readonly slotCount: number }> {
   let plainEnd = 0;
   let sideEnd = 0;
-  yield* sweep(0, count, (from, to) => {
+  yield* sweep(1, ids.length, (from, to) => {
     let plain = plainEnd;
     let side = sideEnd;
     for (let i = from; i < to; i++) {
@@ -216,44 +208,39 @@ function* slotsOf(
     plainEnd = plain;
     sideEnd = side;
   });
-  if (sideEnd === 0) return { slots: ids, slotCount: plainEnd, hasSideNames: false };
-  const slots = new Uint32Array(count);
-  yield* sweep(0, count, (from, to) => {
-    const plain = plainEnd;
-    for (let i = from; i < to; i++) {
-      const id = ids[i] as number;
-      slots[i] = id < SIDE_NAMES ? id : (id & SIDE_MASK) + plain;
-    }
-  });
-  return { slots, slotCount: plainEnd + sideEnd, hasSideNames: true };
+  if (sideEnd > 0) {
+    yield* sweep(1, ids.length, (from, to) => {
+      const plain = plainEnd;
+      for (let i = from; i < to; i++) {
+        const id = ids[i] as number;
+        if (id >= SIDE_NAMES) ids[i] = (id & SIDE_MASK) + plain;
+      }
+    });
+  }
+  return { plainEnd, slotCount: plainEnd + sideEnd };
 }
 
 /** SIDE_NAMES is the sign bit of a 32-bit number; this is the rest. */
 const SIDE_MASK = SIDE_NAMES - 1;
 
-/** The number of each node's name, and the first node of each name. */
-function* numberNames(
-  slots: Uint32Array,
-  slotCount: number,
-  count: number,
-): Steps<{ readonly name: Uint32Array; readonly firsts: Uint32Array }> {
+/** Puts the number of each slot in its place; returns the slots by number, from 1. */
+function* numberNames(slots: Uint32Array, slotCount: number): Steps<Uint32Array> {
   const numberOf = new Uint32Array(slotCount);
-  const firsts = new Uint32Array(Math.min(slotCount, count));
-  const name = new Uint32Array(count);
+  const firsts = new Uint32Array(Math.min(slotCount, slots.length));
   let known = 0;
-  yield* sweep(1, count, (from, to) => {
+  yield* sweep(1, slots.length, (from, to) => {
     let numbered = known;
     for (let i = from; i < to; i++) {
-      const slot = slots[i - 1] as number;
+      const slot = slots[i] as number;
       let number = numberOf[slot] as number;
       if (number === 0) {
-        firsts[numbered++] = i;
+        firsts[numbered++] = slot;
         number = numbered;
         numberOf[slot] = number;
       }
-      name[i] = number;
+      slots[i] = number;
     }
     known = numbered;
   });
-  return { name, firsts: firsts.subarray(0, known) };
+  return firsts.subarray(0, known);
 }

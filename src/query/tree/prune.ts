@@ -1,3 +1,4 @@
+import { assert } from '../../base/assert.ts';
 import { sortSteps, type Steps, sweep } from '../../base/steps.ts';
 import { compareText } from '../../base/text-order.ts';
 import {
@@ -10,80 +11,84 @@ import {
   type WideLanes,
 } from './lanes.ts';
 import type { SidedTree } from './name-tree.ts';
+import { firstLanes, firstOf, pack } from './pack.ts';
 import { rankedValue, type WideValue } from './threshold.ts';
 
 /** The name of the node that stands for the folded children of its parent. */
 export const OTHER_NAME = 'other';
 
-/** What is left of a tree: at most the budget (and ties) plus one `other` for each parent. */
+/**
+ * What is left of a tree: at most the budget (and ties) plus one `other` for each parent. Columns of nodes;
+ * values of one side lie in one lane where its tree's do.
+ */
 export interface PrunedTree {
   /** Nodes from here on are `other`: each stands for the folded children of its parent. */
   readonly firstOther: number;
   /** Of the tree, with `other` in it if it was needed. */
   readonly names: readonly string[];
   readonly name: Uint32Array;
+  /** Negative of the root, which is the first. */
+  readonly parent: Int32Array;
   /** Children of node i: `children[childStart[i], childStart[i + 1])`, in byte order, `other` last. */
   readonly childStart: Uint32Array;
   readonly children: Uint32Array;
   /** By side; total = self + totals of the children, exactly. */
-  readonly sides: readonly { readonly self: WideLanes; readonly total: WideLanes }[];
+  readonly sides: readonly { readonly self: Lanes; readonly total: Lanes }[];
 }
 
 /**
  * Keeps the nodes whose total is at least the `maxNodes`-th largest (the larger side counts) and
  * folds the others, per parent, into one child `other`. Nodes without any weight go. Done once,
  * after all joins: what is under the threshold in one part may be over it in the sum.
+ *
+ * The tree is used up: its columns become those of the result, so that a large one is not there twice.
  */
 export function* pruneTree(tree: SidedTree, maxNodes: number): Steps<PrunedTree> {
-  const { parent } = tree;
+  const { parent, name } = tree;
+  assert(parent[0] === -1, 'a tree is pruned once');
+  parent[0] = PRUNED;
   const totals = tree.totals ?? (yield* allTotals(tree));
   const ranks = totals.length === 1 ? (totals[0] as Lanes) : yield* larger(totals);
-  const { kept, folded, idOf } = yield* choose(parent, ranks, yield* rankedValue(ranks, maxNodes));
-  const otherOf = new Uint32Array(kept.length);
-  // Where the total of each folded node goes.
-  const target = new Uint32Array(folded.length);
-  let count = kept.length;
-  yield* sweep(0, folded.length, (from, to) => {
-    let end = count;
-    for (let i = from; i < to; i++) {
-      const above = (idOf[parent[folded[i] as number] as number] as number) - 1;
-      let other = otherOf[above] as number;
-      if (other === 0) {
-        other = end++;
-        otherOf[above] = other;
-      }
-      target[i] = other;
-    }
-    count = end;
-  });
-  const name = new Uint32Array(count);
-  const parents = new Int32Array(count);
+  const threshold = yield* rankedValue(ranks, maxNodes);
+  const { kept, folded, idOf } = yield* choose(parent, ranks, threshold);
+  const firstOther = kept.length;
+  const others = yield* foldedUnder(parent, idOf, firstOther, folded);
   const known = folded.length === 0 ? -1 : tree.names.indexOf(OTHER_NAME, 1);
   const names = folded.length > 0 && known < 0 ? [...tree.names, OTHER_NAME] : tree.names;
-  const otherName = known < 0 ? names.length - 1 : known;
-  yield* sweep(0, kept.length, (from, to) => {
+  const count = firstOther + others.parent.length;
+  const sides: PrunedTree['sides'][number][] = [];
+  for (const [s, own] of tree.sides.entries()) {
+    const { self, total } = yield* alike(own, totals[s] as Lanes);
+    const sums = yield* foldedSums(total, folded, others);
+    for (const lanes of [self, total]) {
+      yield* pack(lanes.lo, kept);
+      lanes.lo.set(sums.lo, firstOther);
+      if (lanes.hi === undefined || sums.hi === undefined) continue;
+      yield* pack(lanes.hi, kept);
+      lanes.hi.set(sums.hi, firstOther);
+    }
+    sides.push({ self: firstLanes(self, count), total: firstLanes(total, count) });
+  }
+  yield* pack(name, kept);
+  name.fill(known < 0 ? names.length - 1 : known, firstOther, count);
+  yield* sweep(1, firstOther, (from, to) => {
     for (let id = from; id < to; id++) {
-      const node = kept[id] as number;
-      name[id] = tree.name[node] as number;
-      parents[id] = id === 0 ? -1 : (idOf[parent[node] as number] as number) - 1;
-      const other = otherOf[id] as number;
-      if (other === 0) continue;
-      name[other] = otherName;
-      parents[other] = id;
+      const above = parent[kept[id] as number] as number;
+      parent[id] = (idOf[above] as number) - 1;
     }
   });
-  const sides: PrunedTree['sides'][number][] = [];
-  for (const [s, self] of tree.sides.entries()) {
-    const total = totals[s] as Lanes;
-    sides.push({
-      self: yield* pick(self, kept, total, folded, target, count),
-      total: yield* pick(total, kept, total, folded, target, count),
-    });
-  }
-  const firstOther = kept.length;
-  const lists = yield* childLists(parents, name, names, firstOther);
-  return { firstOther, names, name, sides, ...lists };
+  parent.set(others.parent, firstOther);
+  const nodes = { parent: firstOf(parent, count), name: firstOf(name, count) };
+  // Nobody needs the numbers any more.
+  const lists = yield* childLists(nodes, names, firstOther, [
+    spare(kept, parent.length, count + 1),
+    spare(idOf, parent.length, count - 1),
+  ]);
+  return { firstOther, names, ...nodes, sides, ...lists };
 }
+
+/** The parent of a root whose tree was pruned. */
+const PRUNED = -2;
 
 function* allTotals({ parent, sides }: SidedTree): Steps<Lanes[]> {
   const totals: Lanes[] = [];
@@ -104,7 +109,8 @@ interface Choice {
 function* choose(parent: Int32Array, { lo, hi }: Lanes, threshold: WideValue): Steps<Choice> {
   const count = parent.length;
   const idOf = new Uint32Array(count);
-  const kept = new Uint32Array(count);
+  // One more: they become child lists. What is never written of these takes no memory.
+  const kept = new Uint32Array(count + 1);
   const folded = new Uint32Array(count);
   const least = threshold.hi * TWO_32 + threshold.lo;
   let keptCount = 1;
@@ -133,40 +139,67 @@ function* choose(parent: Int32Array, { lo, hi }: Lanes, threshold: WideValue): S
   return { kept: kept.subarray(0, keptCount), folded: folded.subarray(0, foldedCount), idOf };
 }
 
-/** One column after pruning: that of the nodes that stay, and the totals of the folded ones. */
-function* pick(
-  column: Lanes,
-  kept: Uint32Array,
-  total: Lanes,
+/** Nodes `other`. */
+interface Others {
+  /** The number of the parent of each. */
+  readonly parent: Int32Array;
+  /** By folded node: which of them it goes to. */
+  readonly target: Uint32Array;
+}
+
+function* foldedUnder(
+  parent: Int32Array,
+  idOf: Uint32Array,
+  firstOther: number,
   folded: Uint32Array,
-  target: Uint32Array,
-  count: number,
-): Steps<WideLanes> {
-  if (column.hi === undefined && total.hi === undefined) {
-    const values = new Float64Array(count);
-    const own = column.lo;
-    const whole = total.lo;
-    yield* sweep(0, kept.length, (from, to) => {
-      for (let i = from; i < to; i++) values[i] = own[kept[i] as number] as number;
-    });
+): Steps<Others> {
+  const target = new Uint32Array(folded.length);
+  const parents = new Int32Array(Math.min(firstOther, folded.length));
+  // By the number of a parent: its node `other` + 1.
+  const otherOf = new Uint32Array(folded.length === 0 ? 0 : firstOther);
+  let count = 0;
+  yield* sweep(0, folded.length, (from, to) => {
+    let end = count;
+    for (let i = from; i < to; i++) {
+      const above = (idOf[parent[folded[i] as number] as number] as number) - 1;
+      let other = otherOf[above] as number;
+      if (other === 0) {
+        parents[end] = above;
+        other = ++end;
+        otherOf[above] = other;
+      }
+      target[i] = other - 1;
+    }
+    count = end;
+  });
+  return { parent: parents.subarray(0, count), target };
+}
+
+/** The totals of the folded nodes, by node `other`. */
+function* foldedSums(total: Lanes, folded: Uint32Array, { parent, target }: Others): Steps<Lanes> {
+  if (total.hi === undefined) {
+    const sums = new Float64Array(parent.length);
     yield* sweep(0, folded.length, (from, to) => {
       for (let i = from; i < to; i++) {
         const at = target[i] as number;
-        values[at] = (values[at] as number) + (whole[folded[i] as number] as number);
+        sums[at] = (sums[at] as number) + (total.lo[folded[i] as number] as number);
       }
     });
-    return yield* toWide({ lo: values, hi: undefined });
+    return { lo: sums, hi: undefined };
   }
-  const values = createWide(count);
-  yield* sweep(0, kept.length, (from, to) => {
-    for (let i = from; i < to; i++) addLane(values, i, column, kept[i] as number);
-  });
+  const sums = createWide(parent.length);
   yield* sweep(0, folded.length, (from, to) => {
     for (let i = from; i < to; i++) {
-      addLane(values, target[i] as number, total, folded[i] as number);
+      addLane(sums, target[i] as number, total, folded[i] as number);
     }
   });
-  return values;
+  return sums;
+}
+
+/** Both in two lanes if one of them is. */
+function* alike(self: Lanes, total: Lanes): Steps<{ readonly self: Lanes; readonly total: Lanes }> {
+  if ((self.hi === undefined) === (total.hi === undefined)) return { self, total };
+  return { self: yield* toWide(self), total: yield* toWide(total) };
 }
 
 function addLane(sum: WideLanes, at: number, lanes: Lanes, i: number): void {
@@ -206,18 +239,22 @@ function* larger(sides: readonly Lanes[]): Steps<Lanes> {
   return most;
 }
 
+/** Zeros: what is there, unless it would be far too large. */
+function spare({ buffer }: Uint32Array, had: number, wanted: number): Uint32Array {
+  return wanted < had / 2 ? new Uint32Array(wanted) : new Uint32Array(buffer, 0, wanted).fill(0);
+}
+
 /** Child lists: the real children by name, then `other` (ids from `keptCount` on). */
 function* childLists(
-  parents: Int32Array,
-  name: Uint32Array,
+  { parent, name }: Pick<PrunedTree, 'parent' | 'name'>,
   names: readonly string[],
   keptCount: number,
+  [childStart, children]: readonly [starts: Uint32Array, children: Uint32Array],
 ): Steps<Pick<PrunedTree, 'childStart' | 'children'>> {
-  const count = parents.length;
-  const childStart = new Uint32Array(count + 1);
+  const count = parent.length;
   yield* sweep(1, count, (from, to) => {
     for (let i = from; i < to; i++) {
-      const slot = (parents[i] as number) + 1;
+      const slot = (parent[i] as number) + 1;
       childStart[slot] = (childStart[slot] as number) + 1;
     }
   });
@@ -226,16 +263,17 @@ function* childLists(
       childStart[i + 1] = (childStart[i + 1] as number) + (childStart[i] as number);
     }
   });
-  const filled = childStart.slice();
-  const children = new Uint32Array(Math.max(0, count - 1));
   yield* sweep(1, count, (from, to) => {
     for (let i = from; i < to; i++) {
-      const above = parents[i] as number;
-      const at = filled[above] as number;
+      const above = parent[i] as number;
+      const at = childStart[above] as number;
       children[at] = i;
-      filled[above] = at + 1;
+      childStart[above] = at + 1;
     }
   });
+  // Each start has become its end, which is where the next one starts.
+  childStart.copyWithin(1, 0, count);
+  childStart[0] = 0;
   const wide: (readonly [start: number, end: number])[] = [];
   const sort = (from: number, to: number): void => {
     for (let i = from; i < to; i++) {

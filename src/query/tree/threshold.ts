@@ -36,36 +36,69 @@ export function* rankedValue(values: Lanes, rank: number): Steps<WideValue> {
   return sorted[rank - above - 1] ?? ONE;
 }
 
-/** The `rank`-th largest double from index 1 on, and how many are larger. */
+/** Candidates that are looked at one by one; of more of them, further digits are counted first. */
+const CANDIDATES_MOST = 65_536;
+
+/** Bits that the digits before each one have, in the upper and in the lower half of a double. */
+const UPPER_BITS = [0, 0xffff_0000, 0xffff_ffff, 0xffff_ffff, 0xffff_ffff] as const;
+const LOWER_BITS = [0, 0, 0, 0xffff_0000, 0xffff_ffff] as const;
+
+/**
+ * The `rank`-th largest double from index 1 on, and how many are larger. The bits of a positive double
+ * order it, so it is found digit by digit, 16 bits each, until few have the same ones.
+ */
 function* rankedDouble(
   values: Float64Array,
   rank: number,
 ): Steps<{ readonly value: number; readonly above: number }> {
-  // The upper 16 bits of a positive double order it: sign, exponent, 4 bits of mantissa.
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length * 2);
-  const histogram = new Uint32Array(0x8000);
-  yield* sweep(1, values.length, (from, to) => {
-    for (let i = from; i < to; i++) {
-      const bucket = (words[i * 2 + HIGH_WORD] as number) >>> 16;
-      histogram[bucket] = (histogram[bucket] as number) + 1;
-    }
-  });
-  let bucket = histogram.length - 1;
+  const histogram = new Uint32Array(0x1_0000);
+  const found = new Uint32Array(2);
+  const [LOW, HIGH] = [1 - HIGH_WORD, HIGH_WORD];
   let above = 0;
-  for (; bucket > 0; bucket--) {
-    const inBucket = histogram[bucket] as number;
-    if (above + inBucket >= rank) break;
-    above += inBucket;
+  let digit = 0;
+  let candidateCount = Infinity;
+  for (; digit < 4 && candidateCount > CANDIDATES_MOST; digit++) {
+    const word = digit < 2 ? HIGH : LOW;
+    const shift = digit % 2 === 0 ? 16 : 0;
+    const upper = UPPER_BITS[digit] as number;
+    const lower = LOWER_BITS[digit] as number;
+    const foundHigh = (found[HIGH] as number) | 0;
+    const foundLow = (found[LOW] as number) | 0;
+    histogram.fill(0);
+    yield* sweep(1, values.length, (from, to) => {
+      for (let i = from; i < to; i++) {
+        if (((words[i * 2 + HIGH] as number) & upper) !== foundHigh) continue;
+        if (((words[i * 2 + LOW] as number) & lower) !== foundLow) continue;
+        const bucket = ((words[i * 2 + word] as number) >>> shift) & 0xffff;
+        histogram[bucket] = (histogram[bucket] as number) + 1;
+      }
+    });
+    let bucket = histogram.length - 1;
+    for (; bucket > 0; bucket--) {
+      const inBucket = histogram[bucket] as number;
+      if (above + inBucket >= rank) break;
+      above += inBucket;
+    }
+    candidateCount = histogram[bucket] as number;
+    found[word] = ((found[word] as number) | (bucket << shift)) >>> 0;
   }
-  const chosen = bucket;
-  const candidates = new Float64Array(histogram[chosen] as number);
+  // All digits: as many as there are have this value.
+  if (candidateCount > CANDIDATES_MOST) {
+    return { value: new Float64Array(found.buffer)[0] as number, above };
+  }
+  const upper = UPPER_BITS[digit] as number;
+  const lower = LOWER_BITS[digit] as number;
+  const foundHigh = (found[HIGH] as number) | 0;
+  const foundLow = (found[LOW] as number) | 0;
+  const candidates = new Float64Array(candidateCount);
   let count = 0;
   yield* sweep(1, values.length, (from, to) => {
     let next = count;
     for (let i = from; i < to; i++) {
-      if ((words[i * 2 + HIGH_WORD] as number) >>> 16 === chosen) {
-        candidates[next++] = values[i] as number;
-      }
+      if (((words[i * 2 + HIGH] as number) & upper) !== foundHigh) continue;
+      if (((words[i * 2 + LOW] as number) & lower) !== foundLow) continue;
+      candidates[next++] = values[i] as number;
     }
     count = next;
   });

@@ -67,7 +67,11 @@ export class NameTree implements NameIndex {
   extend(nodesMax: number): boolean {
     const { parent, frame, count } = this.#nodes;
     const end = Math.min(count, this.#nodesDone + nodesMax);
-    this.#ofNode = growU32(this.#ofNode, end);
+    // At once, for the most that there can be: what is never written takes no memory, copies would.
+    const most = this.count + count - this.#nodesDone;
+    this.parent = growI32(this.parent, most);
+    this.name = growU32(this.name, most);
+    this.#ofNode = growU32(this.#ofNode, count);
     for (let node = this.#nodesDone; node < end; node++) {
       const above = parent[node] as number;
       const under = above < 0 ? above : (this.#ofNode[above] as number);
@@ -75,6 +79,10 @@ export class NameTree implements NameIndex {
     }
     this.#nodesDone = end;
     if (end < count) return false;
+    if (this.count < this.parent.length / 2) {
+      this.parent = this.parent.slice(0, this.count);
+      this.name = this.name.slice(0, this.count);
+    }
     const { node, count: stacks } = this.#stacks;
     this.ofStack = growU32(this.ofStack, stacks);
     for (let stack = this.#stacksDone; stack < stacks; stack++) {
@@ -93,8 +101,6 @@ export class NameTree implements NameIndex {
       if (this.name[id] === name && this.parent[id] === parent) return id;
     }
     const id = this.count;
-    this.parent = growI32(this.parent, id + 1);
-    this.name = growU32(this.name, id + 1);
     this.parent[id] = parent;
     this.name[id] = name;
     this.count = id + 1;

@@ -61,12 +61,19 @@ describe('the bytes of a tree', () => {
 
   test('hold values up to int64, and say where they were cut', () => {
     const big = (1n << 63n) - 1n;
-    const tree = treeOf([
-      ['a', big],
-      ['b', big],
-    ]);
-    expect(atOnce(encodeTree(tree, 10)).saturated).toBe(false);
-    expect(treeBytes(tree)).toContain('ffffffffffffffff7f');
+    const tree = () =>
+      treeOf([
+        ['a', big],
+        ['b', big],
+      ]);
+    expect(atOnce(encodeTree(tree(), 10)).saturated).toBe(false);
+    expect(treeBytes(tree())).toContain('ffffffffffffffff7f');
+  });
+
+  test('are made of a tree that is used up', () => {
+    const tree = treeOf(EXAMPLE);
+    treeBytes(tree);
+    expect(() => treeBytes(tree)).toThrow('a tree is pruned once');
   });
 });
 

@@ -172,4 +172,19 @@ describe('rankedValue', () => {
       expect(value).toBe(sorted[rank - 1]);
     }
   });
+
+  it('is found among many that differ late, or not at all', () => {
+    // Alike in their first digit, first two, first three: 16 bits of a double each.
+    for (const step of [2 ** 30, 2 ** 14, 1, 0]) {
+      const lo = Float64Array.from(
+        { length: 150_000 },
+        (_, i) => 2 ** 51 + ((i * 7_919) % 150_001) * step,
+      );
+      const sorted = lo.slice(1).sort().reverse();
+      for (const rank of [1, 2, 70_000, 149_998]) {
+        const { hi, lo: low } = atOnce(rankedValue({ lo, hi: undefined }, rank));
+        expect(hi * 2 ** 32 + low).toBe(sorted[rank - 1]);
+      }
+    }
+  });
 });
