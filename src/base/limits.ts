@@ -45,7 +45,7 @@ export const LIMITS = {
   /** Rows of its tables that a profile of its own does not have: stacks, attributes, links. */
   otlpRowsMax: 1_000_000,
   /** Bytes of pprof into which all OTLP requests under way are split, and so at most one of them. */
-  otlpSplitBytes: 64 * MIB,
+  otlpSplitBytes: 48 * MIB,
   /** Levels of lists and maps in the value of an attribute. */
   otlpValueDepthMax: 32,
   /** Times that the dictionary of a request may come; senders write it once. */

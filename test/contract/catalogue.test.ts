@@ -328,7 +328,7 @@ describe('119 a client that leaves in the middle of its batch', () => {
 describe('hostile connections', () => {
   let server: RealServer;
   beforeAll(async () => {
-    server = await started({ times: { requestTimeoutMs: 500, headersTimeoutMs: 400 } });
+    server = await started({ times: { requestTimeoutMs: 2_000, headersTimeoutMs: 1_500 } });
   });
 
   /** A session; what goes wrong on it is the server's right. */
