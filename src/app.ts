@@ -173,6 +173,7 @@ function openEngine(
       bodyBytesMax: config.maxBody,
       inFlightBytes: config.maxInFlight,
       pageCacheBytes: config.pageCache,
+      queriesPerAddressMax: config.maxQueriesPerAddress,
       queryTimeoutMs: config.queryTimeout,
     },
     logger: {
@@ -197,6 +198,7 @@ async function openServer(
   return startServer({
     engine,
     troubles: () => troublesOf(directory),
+    takesPushes: () => !directory.level.stats().diskFull,
     pressure: pressureOf(engine, directory),
     tls: await readTls(config, deps.fs),
     page: deps.page,

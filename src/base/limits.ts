@@ -205,8 +205,8 @@ export const LIMITS = {
   streamHalfClosedMs: 1_000,
   /** Of these, those of one address: one that does not read must not keep the others from asking ... */
   answerBytesPerAddressMax: 64 * MIB,
-  /** ... and queries of one address that run, wait, or are not taken yet. */
-  queriesPerAddressMax: 32,
+  /** ... and queries of one address that run, wait, or are not taken yet: dashboards of one Grafana that open at once. */
+  queriesPerAddressMax: 128,
   /** Of these, those that run; less than `queriesAtOnce`, so that another address need not wait for all. */
   queriesPerAddressAtOnce: 3,
   /** A body may come in so many pieces; beyond, they must have so many bytes on average. */

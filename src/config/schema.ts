@@ -149,6 +149,11 @@ export const configSchema = z.strictObject({
     value: 'COUNT',
     description: 'Of these, those of one connection, as HTTP/2 tells each client',
   }),
+  maxQueriesPerAddress: setting(count(), String(LIMITS.queriesPerAddressMax), {
+    value: 'COUNT',
+    description:
+      'Queries of one address that run, wait for their turn or are not read yet; more are refused, retryably. Grafana, or a proxy in front of many users, is one address',
+  }),
   prefaceTimeout: setting(timeLimit(100, 10 * MINUTE_MS), formatDuration(LIMITS.prefaceTimeoutMs), {
     value: 'DURATION',
     description: 'How long a connection may take to show its protocol by its first bytes',

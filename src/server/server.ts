@@ -51,6 +51,8 @@ export interface ServerOptions {
   readonly listen: PortAddress;
   /** What `/readyz` names beside `ready`; nothing unless given. */
   readonly troubles?: Troubles | undefined;
+  /** Whether there is room for pushes, as health tells of `ingest`; always unless given. */
+  readonly takesPushes?: (() => boolean) | undefined;
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
@@ -67,6 +69,8 @@ export interface ServerOptions {
   readonly times?: Partial<PortTimes> | undefined;
   /** Sizes and counts that differ from LIMITS. */
   readonly bounds?: Partial<RequestBounds> | undefined;
+  /** Queries of one address that run, wait or are not taken; LIMITS.queriesPerAddressMax unless given. */
+  readonly queriesPerAddressMax?: number | undefined;
   /** How long a query waits for others of its address; LIMITS.queryTimeoutMs unless given. */
   readonly queryTimeoutMs?: number | undefined;
   /** How far the engine and the disk are behind; unless given, they never are. */
@@ -133,7 +137,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   });
   const answers = new AnswerBudget(answerBytes, {
     bytesMax: LIMITS.answerBytesPerAddressMax,
-    callsMax: LIMITS.queriesPerAddressMax,
+    callsMax: options.queriesPerAddressMax ?? LIMITS.queriesPerAddressMax,
     runningMax: LIMITS.queriesPerAddressAtOnce,
     waitMs: options.queryTimeoutMs ?? LIMITS.queryTimeoutMs,
     timers,
@@ -142,7 +146,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const splitting = new Credits({ limitBytes: LIMITS.otlpSplitBytes, waitMs, timers });
   const droppedAttributes = options.otlpDropAttributes ?? OTLP_DROPPED_ATTRIBUTES;
   const otlp = new OtlpReceiver({ engine, metrics, splitting, droppedAttributes });
-  const readiness = new Readiness();
+  const readiness = new Readiness({ timers, takesPushes: options.takesPushes });
   const methods = rpcMethods(engine, metrics, readiness, otlp);
   const openCalls = new OpenCalls();
   const hub = new StreamHub({

@@ -32,6 +32,7 @@ describe('configuration', () => {
       maxStreams: 4_096,
       maxStreamsPerAddress: 2_048,
       maxStreamsPerConnection: 100,
+      maxQueriesPerAddress: 128,
       prefaceTimeout: 5_000,
       headersTimeout: 10_000,
       requestTimeout: 30_000,

@@ -1,3 +1,4 @@
+import { systemTimers } from '../../src/base/clock.ts';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { DescMethod, Message } from '@bufbuild/protobuf';
 import { Code } from '@connectrpc/connect';
@@ -20,9 +21,12 @@ import {
 const CPU = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds';
 const engine = new FakeEngine();
 const metrics = createMetrics();
-const METHODS = rpcMethods(engine, metrics, new Readiness(), otlpReceiver(engine, metrics)).map(
-  ({ desc }): DescMethod => desc,
-);
+const METHODS = rpcMethods(
+  engine,
+  metrics,
+  new Readiness({ timers: systemTimers }),
+  otlpReceiver(engine, metrics),
+).map(({ desc }): DescMethod => desc);
 const identity = makeCertificate();
 const servers = new Map<boolean, RealServer>();
 const counts = { calls: 0, refusals: 0 };

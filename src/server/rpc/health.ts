@@ -1,4 +1,5 @@
 import { create } from '@bufbuild/protobuf';
+import type { Timers } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 import {
   Health,
@@ -6,20 +7,51 @@ import {
   HealthCheckResponseSchema,
   type HealthCheckResponse,
 } from '../../gen/grpc/health/v1/health_pb.ts';
+import { ProfilesService } from '../../gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
+import { PusherService } from '../../gen/push/v1/push_pb.ts';
+import { IngestService } from '../../gen/tephra/v1/ingest_pb.ts';
 import { rpcMethod, rpcStream, type AnyRpc } from './method.ts';
 
 /** What can be asked about beside services by their full names; '' is the whole server. */
 const SERVICES = ['', 'ingest', 'query'];
+/** Of these and of the others, those that a full disk stops. */
+const PUSHED_TO: ReadonlySet<string> = new Set([
+  'ingest',
+  PusherService.typeName,
+  IngestService.typeName,
+  ProfilesService.typeName,
+]);
+/** How often a watcher's answer is looked at again: a disk that is full tells nobody. */
+const LOOK_MS = 1_000;
+
+/** What readiness is told from. */
+export interface ReadinessOptions {
+  readonly timers: Timers;
+  readonly takesPushes?: (() => boolean) | undefined;
+}
 
 /** Whether requests are taken, for those who ask once and those who want to be told. */
 export class Readiness {
   #ready = true;
   #ended = false;
   readonly #waiting = new Set<() => void>();
+  readonly #timers: Timers;
+  readonly #takesPushes: () => boolean;
+
+  /** `takesPushes`: whether there is room for them; always unless given. */
+  constructor({ timers, takesPushes = () => true }: ReadinessOptions) {
+    this.#timers = timers;
+    this.#takesPushes = takesPushes;
+  }
 
   /** Whether requests are taken. */
   get ready(): boolean {
     return this.#ready;
+  }
+
+  /** Whether pushes are taken. */
+  get takesPushes(): boolean {
+    return this.#ready && this.#takesPushes();
   }
 
   /** True when nobody is told any more, because the server stops. */
@@ -40,14 +72,16 @@ export class Readiness {
     this.#wake();
   }
 
-  /** Resolves at the next change, or when `signal` fires. */
+  /** Resolves at the next change, after a second, or when `signal` fires. */
   change(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         this.#waiting.delete(wake);
+        forget();
         signal.removeEventListener('abort', wake);
         resolve();
       };
+      const forget = this.#timers.after(LOOK_MS, wake);
       this.#waiting.add(wake);
       signal.addEventListener('abort', wake);
       if (signal.aborted) wake();
@@ -64,7 +98,8 @@ export function healthMethods(readiness: Readiness, services: readonly string[])
   const known = new Set([...SERVICES, ...services]);
   const stateOf = (service: string): State => {
     if (!known.has(service)) return State.SERVICE_UNKNOWN;
-    return readiness.ready ? State.SERVING : State.NOT_SERVING;
+    const isServing = PUSHED_TO.has(service) ? readiness.takesPushes : readiness.ready;
+    return isServing ? State.SERVING : State.NOT_SERVING;
   };
   const reply = (status: State): { message: HealthCheckResponse } => ({
     message: create(HealthCheckResponseSchema, { status }),

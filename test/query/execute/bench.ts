@@ -175,7 +175,7 @@ export class QueryBench {
     const name = `${method.parent.typeName}/${method.name}`;
     const metrics = createMetrics();
     const otlp = otlpReceiver(this.engine, metrics);
-    const rpcs = rpcMethods(this.engine, metrics, new Readiness(), otlp);
+    const rpcs = rpcMethods(this.engine, metrics, new Readiness({ timers: systemTimers }), otlp);
     const rpc = rpcs.find((one) => one.name === name);
     if (rpc === undefined) throw new Error(`no ${name}`);
     return rpc;
