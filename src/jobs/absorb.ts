@@ -131,20 +131,28 @@ async function absorbOnce(
   const blocks = await putBlocks(state, dayMs, root, tables, options);
   const segments = await putRows(state, dayMs, services, options.segmentBytes);
   const settle = announce(state, dayMs, services, segments.at(-1)?.id);
-  const committed = await commitPartition(
-    state.store,
-    state.random,
-    state.partition(dayMs),
-    partition,
-    {
-      absorbed: mergeAbsorbed(root.absorbed, landed),
-      blocks: [...root.blocks.filter(({ id }) => !blocks.replaced.has(id)), ...blocks.added],
-      segments: [...root.segments, ...segments],
-      trash: [...root.trash, ...[...blocks.replaced].map((id) => ({ id, sinceMs: options.nowMs }))],
-    },
-  ).finally(settle);
-  if (committed === null) return null;
-  for (const plan of services) takeOver(state, dayMs, plan);
+  try {
+    const committed = await commitPartition(
+      state.store,
+      state.random,
+      state.partition(dayMs),
+      partition,
+      {
+        absorbed: mergeAbsorbed(root.absorbed, landed),
+        blocks: [...root.blocks.filter(({ id }) => !blocks.replaced.has(id)), ...blocks.added],
+        segments: [...root.segments, ...segments],
+        trash: [
+          ...root.trash,
+          ...[...blocks.replaced].map((id) => ({ id, sinceMs: options.nowMs })),
+        ],
+      },
+    );
+    if (committed === null) return null;
+    for (const plan of services) takeOver(state, dayMs, plan);
+  } finally {
+    // Not before what is in memory follows the root: in between nobody would know whose rows these are.
+    settle();
+  }
   state.head.remove(dayMs, listed);
   return { sections: waiting.length, blocks: blocks.added.length, ignored: 0 };
 }
@@ -207,7 +215,7 @@ function lastOfScopes(sections: readonly HeadSection[]): HeadSection[] {
 /**
  * Before the commit, whose outcome may stay unknown: rows that it takes over as they are count as soon
  * as a root names them, and an epoch whose rows it maps ends, so that no later section of it can land.
- * The returned function is called after the commit, however it went.
+ * The returned function is called after the commit was taken over, or failed.
  */
 function announce(
   state: ShardState,

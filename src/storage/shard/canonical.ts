@@ -142,16 +142,19 @@ export class CanonicalDictionaries {
   ): Promise<Canonical> {
     const slices: (Uint8Array | null)[] = [];
     let before = present;
-    let missing = missingParts(before, parts);
+    // As of now: a commit may raise it while slices are read.
+    let lengths = present?.lengths ?? NO_LENGTHS;
+    let missing = missingParts(lengths, parts);
     const [first] = missing;
-    if (before !== undefined && first !== undefined) {
+    if (before !== undefined && first !== undefined && !lengthsEqual(lengths, first.entry.from)) {
       // A roll has joined what is known and what is not: then all is read again.
-      if (!lengthsEqual(before.lengths, first.entry.from)) before = undefined;
-      missing = missingParts(before, parts);
+      before = undefined;
+      lengths = NO_LENGTHS;
+      missing = missingParts(lengths, parts);
     }
     for (const part of missing) slices.push(await this.#slice(part));
     const dictionary =
-      before === undefined ? new Dictionary(this.#random) : before.dictionary.copy(before.lengths);
+      before === undefined ? new Dictionary(this.#random) : before.dictionary.copy(lengths);
     let damagedStacks = before?.damagedStacks ?? 0;
     for (const [i, { entry }] of missing.entries()) {
       const slice = slices[i] ?? null;
@@ -279,12 +282,8 @@ export class CanonicalDictionaries {
 }
 
 /** Slices with rows that are not known yet. */
-function missingParts(
-  known: Canonical | undefined,
-  parts: readonly StoredPart[],
-): readonly StoredPart[] {
-  const start = known?.lengths ?? NO_LENGTHS;
-  return parts.filter(({ entry }) => !lengthsAtLeast(start, entry.to));
+function missingParts(known: TableLengths, parts: readonly StoredPart[]): readonly StoredPart[] {
+  return parts.filter(({ entry }) => !lengthsAtLeast(known, entry.to));
 }
 
 /** Counts rows as canonical whose commit is known to have landed by the root alone. */
