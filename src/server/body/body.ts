@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { finished, type Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gunzip, inflate } from 'node:zlib';
 import type { Timers } from '../../base/clock.ts';
@@ -13,7 +14,7 @@ const gunzipAsync = promisify(gunzip);
 const inflateAsync = promisify(inflate);
 
 /** A request that can be read: HTTP/1.1, or HTTP/2 through Node's compatibility layer. */
-export type BodySource = Pick<IncomingMessage, 'headers' | 'iterator' | 'destroy' | 'socket'>;
+export type BodySource = Readable & Pick<IncomingMessage, 'headers' | 'socket'>;
 
 /** How bodies are read. */
 export interface BodyRules {
@@ -52,8 +53,9 @@ export async function readBody(request: BodySource, rules: BodyRules): Promise<H
       ),
     );
   });
+  const { whole, leave } = collect(request, bodyBytesMax);
   try {
-    const bytes = await Promise.race([collect(request, bodyBytesMax), late]);
+    const bytes = await Promise.race([whole, late]);
     hold.resize(bytes.byteLength);
     return { bytes, hold, credits };
   } catch (error) {
@@ -64,23 +66,55 @@ export async function readBody(request: BodySource, rules: BodyRules): Promise<H
     throw error;
   } finally {
     cancel();
+    leave();
   }
 }
 
-async function collect(request: BodySource, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+/** A body that is being read. */
+interface Reading {
+  /** All of it. Rejects with `tiny_pieces`, `body_size_limit`, and with the stream's error. */
+  readonly whole: Promise<Uint8Array<ArrayBuffer>>;
+  /** Reads no more; what still comes waits for somebody else. */
+  readonly leave: () => void;
+}
+
+/**
+ * By events, not by iteration: the parser gives all pieces of a read at once, 10,000 of a byte each, and an
+ * iterator would see the first of them when all have been made.
+ */
+function collect(request: BodySource, limitBytes: number): Reading {
   const parts = new Parts();
-  // The default would destroy the socket when reading ends early, and the answer with it.
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    parts.add(chunk as Uint8Array);
-    if (areTooTiny(parts.count, parts.size)) {
-      // The next ones cost as much, read or not.
-      endConnection(request);
-      const found = `${parts.count} pieces with ${parts.size} bytes`;
-      throw new TephraError('tiny_pieces', found);
-    }
-    if (parts.size > limitBytes) throw tooLarge(`more than ${limitBytes} bytes`, limitBytes);
-  }
-  return parts.join();
+  let leave = (): void => {};
+  const whole = new Promise<Uint8Array<ArrayBuffer>>((resolve, reject) => {
+    const fail = (error: unknown): void => {
+      leave();
+      reject(error);
+    };
+    const onData = (chunk: Uint8Array): void => {
+      parts.add(chunk);
+      if (areTooTiny(parts.count, parts.size)) {
+        const found = `${parts.count} pieces with ${parts.size} bytes`;
+        fail(new TephraError('tiny_pieces', found));
+        // The next ones cost as much, read or not.
+        endConnection(request);
+      } else if (parts.size > limitBytes) {
+        fail(tooLarge(`more than ${limitBytes} bytes`, limitBytes));
+      }
+    };
+    const forget = finished(request, { writable: false }, (error) => {
+      leave();
+      if (error) reject(error);
+      else resolve(parts.join());
+    });
+    leave = (): void => {
+      leave = () => {};
+      forget();
+      request.off('data', onData);
+      request.pause();
+    };
+    request.on('data', onData);
+  });
+  return { whole, leave: () => leave() };
 }
 
 /** Whether so many pieces with so many bytes are an attack on our time rather than a body. */
