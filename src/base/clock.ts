@@ -17,6 +17,9 @@ export interface Timers {
   yield(): Promise<void>;
 }
 
+/** The longest time that a timer of Node can count; it takes longer ones for a millisecond. */
+export const TIMER_MAX_MS = 2 ** 31 - 1;
+
 /** The machine's clock. */
 export const systemClock: Clock = {
   nowMs: () => Date.now(),

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock, Timers } from '../base/clock.ts';
+import { TIMER_MAX_MS, type Clock, type Timers } from '../base/clock.ts';
 import { TephraError } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/logger.ts';
@@ -35,9 +35,6 @@ import { headerExcess, urlExcess, type RequestBounds } from './port/request-boun
 import { sendError, sendRpcError } from './answer/send-error.ts';
 import { STREAM_NAME, StreamHub } from './stream/hub.ts';
 import type { StreamCall } from './stream/session.ts';
-
-/** Longest delay that a timer of Node can have; longer ones would fire at once. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /** Of the bytes in flight, what one address may hold: the rest is left to the others. */
 const ADDRESS_SHARE = 0.75;

@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { assert } from '../../base/assert.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { isLabelName, labelValue, sortLabels, validateLabels } from '../../profile/labels.ts';
@@ -288,8 +289,6 @@ function valueColumn(part: PartReader, count: number, type: number): ValueColumn
   }
   return wide;
 }
-
-const INT64_MAX = (1n << 63n) - 1n;
 
 function range(from: number, to: number): Uint32Array {
   return Uint32Array.from({ length: to - from }, (_, i) => from + i);

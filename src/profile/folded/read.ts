@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { TephraError } from '../../base/errors.ts';
 import { NO_MAPPING, type ProfileColumns, type ValueType } from '../columns.ts';
 import { PROFILE_LIMITS, type ProfileLimits } from '../limits.ts';
@@ -17,7 +18,6 @@ export interface FoldedOptions {
   readonly unitScale: number;
 }
 
-const INT64_MAX = (1n << 63n) - 1n;
 const TAB = 0x09;
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;

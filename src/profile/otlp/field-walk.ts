@@ -1,10 +1,5 @@
-import { TephraError } from '../../base/errors.ts';
+import { DELIMITED, VARINT } from '../../base/wire-types.ts';
 import { Cursor, failWire } from '../pprof/wire.ts';
-
-/** Wire types. Source: https://protobuf.dev/programming-guides/encoding/#structure */
-export const VARINT = 0;
-export const FIXED_64 = 1;
-export const DELIMITED = 2;
 
 /**
  * Walks the fields of protobuf messages. What was read last is in its fields, so that nothing is
@@ -12,8 +7,6 @@ export const DELIMITED = 2;
  */
 export class FieldWalk {
   readonly cursor: Cursor;
-  readonly #unknownMax: number;
-  #unknown = 0;
   /** Number and wire type. */
   no = 0;
   wireType = 0;
@@ -24,12 +17,6 @@ export class FieldWalk {
 
   constructor(unknownFieldsMax: number) {
     this.cursor = new Cursor(unknownFieldsMax);
-    this.#unknownMax = unknownFieldsMax;
-  }
-
-  /** Forgets how many unknown fields there were. */
-  begin(): void {
-    this.#unknown = 0;
   }
 
   /** Reads the field at `at` of a message that ends at `end`. Throws `malformed_protobuf`. */
@@ -60,13 +47,6 @@ export class FieldWalk {
     if (this.no === 0) failWire(`field number 0 before byte ${valueAt}`);
     this.to = cursor.behind(bytes, tag, valueAt, end);
     this.from = this.wireType === DELIMITED ? cursor.at : valueAt;
-  }
-
-  /** Counts a field that is not known. Throws `too_many_fields`. */
-  unknown(): void {
-    if (++this.#unknown > this.#unknownMax) {
-      throw new TephraError('too_many_fields', `more than ${this.#unknownMax} unknown fields`);
-    }
   }
 
   /** The varint of the field where it is below 2^31, else -1. */

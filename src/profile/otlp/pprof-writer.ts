@@ -1,10 +1,10 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { ByteWriter, hex, utf8 } from '../../base/bytes.ts';
 import type { OtlpDictionary } from './dictionary.ts';
 import type { SeriesType } from './series-type.ts';
 
 /** Bytes of a buffer that is kept for the next profile. */
 const KEPT_BYTES = 1 << 20;
-const INT64_MAX = (1n << 63n) - 1n;
 
 /** Rows of a table of the request and what they are in the profile that is written. */
 class RowMap {
@@ -170,7 +170,10 @@ export class PprofWriter {
     }
     if (periodType.some((index) => index !== 0)) this.#valueType(all, 0x5a, periodType);
     if (type.period > 0n) all.u8(0x60).varintBig(type.period);
-    if (comment !== 0) all.u8(0x6a).u8(varintSize(comment)).varint(comment);
+    if (comment !== 0) {
+      this.#inner.reset(KEPT_BYTES);
+      all.u8(0x6a).blockOf(this.#inner.varint(comment));
+    }
     return all.finish();
   }
 
@@ -324,10 +327,4 @@ export class PprofWriter {
       .part(bytes, from, to);
     return this.#nextString++;
   }
-}
-
-function varintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 128)) size++;
-  return size;
 }

@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { TephraError } from '../../base/errors.ts';
 import type { Steps } from '../../base/steps.ts';
 import { failProfile } from '../pprof/wire.ts';
@@ -10,7 +11,6 @@ import { checkIndex } from './tables.ts';
 
 /** Samples between two breaks. */
 const SAMPLES_AT_ONCE = 1_024;
-const INT64_MAX = (1n << 63n) - 1n;
 /** Samples of OTLP 1.8 and 1.9 with values and timestamps and nothing else decode as samples of today. */
 const OLD_SENDER = ' (is the sender older than OTLP 1.10?)';
 const NO_TYPE = { type: '', unit: '' };

@@ -1,7 +1,8 @@
 import { TephraError } from '../../base/errors.ts';
 import type { Steps } from '../../base/steps.ts';
 import { failWire } from '../pprof/wire.ts';
-import { DELIMITED, FIXED_64, FieldWalk, VARINT } from './field-walk.ts';
+import { DELIMITED, FIXED_64, VARINT } from '../../base/wire-types.ts';
+import { FieldWalk } from './field-walk.ts';
 import { LayoutEvidence, LAYOUTS } from './layout.ts';
 import type { OtlpLimits } from './limits.ts';
 
@@ -72,7 +73,7 @@ export class OtlpScan {
     this.#layout = new LayoutEvidence();
     this.#broken = undefined;
     this.#brokenCount = 0;
-    this.#walk.begin();
+    this.#walk.cursor.unknown = 0;
     this.strings = this.functions = this.mappings = this.locations = this.lines = 0;
     this.links = this.attributes = this.stacks = this.frames = 0;
     this.profiles = this.samples = this.resources = 0;
@@ -86,7 +87,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       const { no, from, to } = walk;
       at = to;
-      if (no > 2) walk.unknown();
+      if (no > 2) walk.cursor.countUnknown();
       else if (!this.#is(DELIMITED)) continue;
       else if (no === 1) yield* this.#resourceProfiles(from, to);
       else yield* this.#dictionary(from, to);
@@ -100,7 +101,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       const { no, from, to } = walk;
       at = to;
-      if (no > 3) walk.unknown();
+      if (no > 3) walk.cursor.countUnknown();
       else if (!this.#is(DELIMITED)) continue;
       else if (no === 1) this.#try(this.#resource, from, to);
       else if (no === 2) yield* this.#scopeProfiles(from, to);
@@ -114,7 +115,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       const { no, from, to } = walk;
       at = to;
-      if (no > 3) walk.unknown();
+      if (no > 3) walk.cursor.countUnknown();
       else if (!this.#is(DELIMITED)) continue;
       else if (no === 1) this.#try(this.#scope, from, to);
       else if (no === 2) {
@@ -136,7 +137,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       const { no, from, to } = walk;
       at = to;
-      if (no > 7) walk.unknown();
+      if (no > 7) walk.cursor.countUnknown();
       else if (this.#is(DELIMITED)) this.#row(no, from, to);
       if (++rows % ROWS_AT_ONCE === 0) yield;
     }
@@ -268,7 +269,7 @@ export class OtlpScan {
           this.#layout.add(LAYOUTS.upTo17);
           break;
         default:
-          walk.unknown();
+          walk.cursor.countUnknown();
       }
     }
     if (!isCounted) this.#layout.add(LAYOUTS.only18To19);
@@ -280,7 +281,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       if (walk.no < 3) this.#is(VARINT);
       else if (walk.no === 3) this.#layout.add(LAYOUTS.upTo18);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
   }
 
@@ -293,7 +294,7 @@ export class OtlpScan {
       if (no < 5) this.#is(VARINT);
       else if (no === 5) this.#numbersOrOne(from, to);
       else if (no < 10) this.#layout.add(LAYOUTS.upTo17);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
   }
 
@@ -315,7 +316,7 @@ export class OtlpScan {
       } else if (no === 4) {
         if (this.#isOr(DELIMITED, VARINT, LAYOUTS.upTo17)) this.#numbers(from, to);
       } else if (no === 5) this.#layout.add(LAYOUTS.upTo17);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
     const linesMax = this.#limits.linesPerLocationMax;
     if (this.lines - before > linesMax) {
@@ -334,7 +335,7 @@ export class OtlpScan {
     for (let at = start; at < end; at = walk.to) {
       walk.open(this.#bytes, at, end);
       if (walk.no <= known) this.#is(VARINT);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
   }
 
@@ -343,7 +344,7 @@ export class OtlpScan {
     for (let at = start; at < end; at = walk.to) {
       walk.open(this.#bytes, at, end);
       if (walk.no <= 2) this.#is(DELIMITED);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
   }
 
@@ -357,7 +358,7 @@ export class OtlpScan {
       else if (no === 2) {
         if (this.#is(DELIMITED)) this.#value(from, to, 0);
       } else if (no === 3) this.#is(VARINT);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
   }
 
@@ -371,7 +372,7 @@ export class OtlpScan {
       if (no === 1) {
         if (this.#isOr(DELIMITED, VARINT, LAYOUTS.only17)) depth += this.#numbers(from, to);
       } else if (no === 2) this.#layout.add(LAYOUTS.only17);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
     const { stackDepthMax, framesPerProfileMax } = this.#limits;
     if (depth > stackDepthMax) {
@@ -398,7 +399,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       const { no, from, to } = walk;
       at = to;
-      if (no > attributes + 2) walk.unknown();
+      if (no > attributes + 2) walk.cursor.countUnknown();
       else if (!this.#is(((numbers >> no) & 1) === 1 ? VARINT : DELIMITED)) continue;
       else if (no === attributes) this.#keyValue(from, to, 0);
     }
@@ -414,7 +415,7 @@ export class OtlpScan {
       else if (no === 2) {
         if (this.#is(DELIMITED)) this.#value(from, to, depth);
       } else if (no === 3) this.#is(VARINT);
-      else walk.unknown();
+      else walk.cursor.countUnknown();
     }
   }
 
@@ -433,7 +434,7 @@ export class OtlpScan {
       else if (no === 4) this.#is(FIXED_64);
       else if (no === 5 || no === 6) {
         if (this.#is(DELIMITED)) this.#list(from, to, no === 6, depth + 1);
-      } else walk.unknown();
+      } else walk.cursor.countUnknown();
     }
   }
 
@@ -443,7 +444,7 @@ export class OtlpScan {
       walk.open(this.#bytes, at, end);
       const { no, from, to } = walk;
       at = to;
-      if (no !== 1) walk.unknown();
+      if (no !== 1) walk.cursor.countUnknown();
       else if (!this.#is(DELIMITED)) continue;
       else if (isMap) this.#keyValue(from, to, depth);
       else this.#value(from, to, depth);

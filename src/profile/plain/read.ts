@@ -1,3 +1,4 @@
+import { DELIMITED, VARINT } from '../../base/wire-types.ts';
 import { TephraError } from '../../base/errors.ts';
 import { NO_MAPPING, type ProfileColumns, type ValueType } from '../columns.ts';
 import { PROFILE_LIMITS, type ProfileLimits } from '../limits.ts';
@@ -18,9 +19,6 @@ const STACK_DEPTH = 9;
 const VALUES = 10;
 /** All of them, by bit. */
 const KNOWN = 0x7fe;
-
-const WIRE_VARINT = 0;
-const WIRE_BYTES = 2;
 
 /**
  * Reads `tephra.v1.PlainProfile`: frames, stacks and values as columns. A first pass counts and checks
@@ -66,7 +64,7 @@ function walk(bytes: Uint8Array, unknownFieldsMax: number, visitor: Visitor): vo
     const field = tag >>> 3;
     const wireType = tag & 7;
     const isColumn = field >= FRAME_FUNCTION && field <= VALUES;
-    if (wireType === WIRE_BYTES && field >= STRINGS && field <= VALUES && field !== PERIOD) {
+    if (wireType === DELIMITED && field >= STRINGS && field <= VALUES && field !== PERIOD) {
       const to = cursor.span(bytes, at, end);
       at = cursor.at;
       if (isColumn) {
@@ -78,7 +76,7 @@ function walk(bytes: Uint8Array, unknownFieldsMax: number, visitor: Visitor): vo
       } else if (field === STRINGS) visitor.text(at, to);
       else visitor.type(field, readType(bytes, cursor, at, to));
       at = to;
-    } else if (wireType === WIRE_VARINT && (isColumn || field === PERIOD)) {
+    } else if (wireType === VARINT && (isColumn || field === PERIOD)) {
       cursor.varint(bytes, at, end);
       at = cursor.at;
       visitor.number(field, cursor);
@@ -94,7 +92,7 @@ function readType(bytes: Uint8Array, cursor: Cursor, from: number, end: number):
     const tag = cursor.tag(bytes, at, end);
     at = cursor.at;
     const field = tag >>> 3;
-    if ((tag & 7) === WIRE_BYTES && (field === 1 || field === 2)) {
+    if ((tag & 7) === DELIMITED && (field === 1 || field === 2)) {
       const to = cursor.span(bytes, at, end);
       texts[field - 1] = utf8Text(bytes, cursor.at, to);
       at = to;

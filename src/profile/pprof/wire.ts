@@ -1,9 +1,6 @@
 import { TephraError } from '../../base/errors.ts';
+import { DELIMITED, FIXED_32, FIXED_64, VARINT } from '../../base/wire-types.ts';
 
-const WIRE_VARINT = 0;
-const WIRE_FIXED64 = 1;
-const WIRE_BYTES = 2;
-const WIRE_FIXED32 = 5;
 const TWO_32 = 0x1_0000_0000;
 
 /**
@@ -143,25 +140,30 @@ export class Cursor {
     if (field < 32 && ((known >>> field) & 1) === 1) {
       failWire(`field ${field} must not have wire type ${wireType}, before byte ${at}`);
     }
+    this.countUnknown();
+    return this.behind(bytes, tag, at, end);
+  }
+
+  /** Counts a field that is not known. Throws `too_many_fields`. */
+  countUnknown(): void {
     if (++this.unknown > this.#unknownMax) {
       throw new TephraError('too_many_fields', `more than ${this.#unknownMax} unknown fields`);
     }
-    return this.behind(bytes, tag, at, end);
   }
 
   /** Offset behind the value of a field of any legal wire type. */
   behind(bytes: Uint8Array, tag: number, at: number, end: number): number {
     let next = at;
     switch (tag & 7) {
-      case WIRE_VARINT:
+      case VARINT:
         this.varint(bytes, at, end);
         return this.at;
-      case WIRE_BYTES:
+      case DELIMITED:
         return this.span(bytes, at, end);
-      case WIRE_FIXED64:
+      case FIXED_64:
         next = at + 8;
         break;
-      case WIRE_FIXED32:
+      case FIXED_32:
         next = at + 4;
         break;
       default:

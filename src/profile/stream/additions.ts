@@ -1,7 +1,7 @@
 import { LIMITS } from '../../base/limits.ts';
 import { Cursor } from '../pprof/wire.ts';
 import type { Label } from '../labels.ts';
-import { WIRE_BYTES, WIRE_VARINT } from './batch.ts';
+import { DELIMITED, VARINT } from '../../base/wire-types.ts';
 import { IntColumn, once, readInts } from './columns.ts';
 import { FieldError } from './field-error.ts';
 
@@ -93,7 +93,7 @@ export class AdditionsReader {
       const field = tag >>> 3;
       const isColumn = field === STACK_PARENT || field === STACK_FRAME;
       if (
-        (tag & 7) === WIRE_BYTES &&
+        (tag & 7) === DELIMITED &&
         (isColumn || field === STRINGS || field === FRAMES || field === SERIES)
       ) {
         const to = cursor.span(bytes, at, end);
@@ -111,7 +111,7 @@ export class AdditionsReader {
           this.#readColumn(bytes, at, to, field);
         }
         at = to;
-      } else if ((tag & 7) === WIRE_VARINT && (isColumn || FIRSTS.has(field))) {
+      } else if ((tag & 7) === VARINT && (isColumn || FIRSTS.has(field))) {
         cursor.varint(bytes, at, end);
         const to = cursor.at;
         if (isColumn) this.#readColumn(bytes, at, to, field);
@@ -146,12 +146,12 @@ export class AdditionsReader {
       const index = (tag >>> 3) - 1;
       const column = this.frames[index];
       const wireType = tag & 7;
-      if (column === undefined || (wireType !== WIRE_BYTES && wireType !== WIRE_VARINT)) {
+      if (column === undefined || (wireType !== DELIMITED && wireType !== VARINT)) {
         at = cursor.skip(bytes, tag, at, end, FRAME_KNOWN);
         continue;
       }
       let to: number;
-      if (wireType === WIRE_BYTES) {
+      if (wireType === DELIMITED) {
         to = cursor.span(bytes, at, end);
         at = cursor.at;
       } else {
@@ -183,7 +183,7 @@ export class AdditionsReader {
     for (let at = from; at < end;) {
       const tag = cursor.tag(bytes, at, end);
       at = cursor.at;
-      if (tag !== ((1 << 3) | WIRE_BYTES) && tag !== ((2 << 3) | WIRE_BYTES)) {
+      if (tag !== ((1 << 3) | DELIMITED) && tag !== ((2 << 3) | DELIMITED)) {
         at = cursor.skip(bytes, tag, at, end, 0b110);
         continue;
       }
@@ -209,11 +209,11 @@ export class AdditionsReader {
       const tag = cursor.tag(bytes, at, end);
       at = cursor.at;
       const field = tag >>> 3;
-      if ((tag & 7) === WIRE_BYTES && (field === 1 || field === 2)) {
+      if ((tag & 7) === DELIMITED && (field === 1 || field === 2)) {
         const to = cursor.span(bytes, at, end);
         texts[field - 1] = textOf(bytes, cursor.at, to, `additions.series[${this.series.length}]`);
         at = to;
-      } else if (tag === ((2 << 3) | WIRE_VARINT)) {
+      } else if (tag === ((2 << 3) | VARINT)) {
         cursor.varint(bytes, at, end);
         number = BigInt.asUintN(64, cursor.big());
         at = cursor.at;

@@ -1,12 +1,8 @@
 import { LIMITS } from '../../base/limits.ts';
+import { DELIMITED, VARINT } from '../../base/wire-types.ts';
 import { Cursor, failWire } from '../pprof/wire.ts';
 import { IntColumn, once, readDeltas, readInts, ValueRows } from './columns.ts';
 import { FieldError } from './field-error.ts';
-
-/** Wire types of protobuf. */
-export const WIRE_VARINT = 0;
-/** Length-delimited. */
-export const WIRE_BYTES = 2;
 
 /** Fields of `tephra.v1.StreamRequest`. */
 const OPEN = 1;
@@ -22,8 +18,8 @@ export const SEQUENCE_END = 2 ** 48;
 
 /** What `bytes` of a request are: by the tag of the field that it holds. */
 export function requestKind(bytes: Uint8Array): 'open' | 'batch' | 'unknown' {
-  if (bytes[0] === ((OPEN << 3) | WIRE_BYTES)) return 'open';
-  return bytes[0] === ((BATCH << 3) | WIRE_BYTES) ? 'batch' : 'unknown';
+  if (bytes[0] === ((OPEN << 3) | DELIMITED)) return 'open';
+  return bytes[0] === ((BATCH << 3) | DELIMITED) ? 'batch' : 'unknown';
 }
 
 /**
@@ -48,10 +44,10 @@ export class BatchReader {
     const cursor = this.#cursor;
     cursor.unknown = 0;
     const tag = end === from ? 0 : cursor.tag(bytes, from, end);
-    if (tag === ((OPEN << 3) | WIRE_BYTES)) {
+    if (tag === ((OPEN << 3) | DELIMITED)) {
       throw new FieldError('stream_order', 'open', 'only the first message opens a stream');
     }
-    if (tag !== ((BATCH << 3) | WIRE_BYTES)) failWire('the message holds no batch');
+    if (tag !== ((BATCH << 3) | DELIMITED)) failWire('the message holds no batch');
     const to = cursor.span(bytes, cursor.at, end);
     if (to !== end) failWire(`${end - to} bytes behind the batch`);
     this.#readBatch(bytes, cursor.at, end);
@@ -69,17 +65,17 @@ export class BatchReader {
       const tag = cursor.tag(bytes, at, end);
       at = cursor.at;
       switch (tag) {
-        case (SEQUENCE << 3) | WIRE_VARINT:
+        case (SEQUENCE << 3) | VARINT:
           cursor.varint(bytes, at, end);
           this.sequence = cursor.signed();
           at = cursor.at;
           break;
-        case (EPOCH << 3) | WIRE_VARINT:
+        case (EPOCH << 3) | VARINT:
           cursor.varint(bytes, at, end);
           this.epoch = cursor.hi === 0 ? cursor.lo >>> 0 : 0;
           at = cursor.at;
           break;
-        case (ADDITIONS << 3) | WIRE_BYTES: {
+        case (ADDITIONS << 3) | DELIMITED: {
           once(this.additionsAt !== 0, 'additions', at);
           const to = cursor.span(bytes, at, end);
           this.additionsAt = cursor.at;
@@ -87,7 +83,7 @@ export class BatchReader {
           at = to;
           break;
         }
-        case (PARTS << 3) | WIRE_BYTES: {
+        case (PARTS << 3) | DELIMITED: {
           const to = cursor.span(bytes, at, end);
           this.partAt.push(cursor.at);
           this.partEnd.push(to);
@@ -162,10 +158,10 @@ export class PartReader {
       const field = tag >>> 3;
       const wireType = tag & 7;
       let to: number;
-      if (wireType === WIRE_BYTES && field >= STACK_DELTA && field <= SPANS) {
+      if (wireType === DELIMITED && field >= STACK_DELTA && field <= SPANS) {
         to = cursor.span(bytes, at, end);
         at = cursor.at;
-      } else if (wireType === WIRE_VARINT && field >= SERIES && field <= LABEL_VALUE) {
+      } else if (wireType === VARINT && field >= SERIES && field <= LABEL_VALUE) {
         cursor.varint(bytes, at, end);
         to = cursor.at;
       } else {
@@ -187,7 +183,7 @@ export class PartReader {
     for (let at = from; at < end;) {
       const tag = cursor.tag(bytes, at, end);
       at = cursor.behind(bytes, tag, cursor.at, end);
-      if (tag === ((START_MS << 3) | WIRE_VARINT)) startMs = cursor.signed();
+      if (tag === ((START_MS << 3) | VARINT)) startMs = cursor.signed();
     }
     return startMs;
   }
@@ -216,7 +212,7 @@ export class PartReader {
   /** A number, or all numbers of a packed field, or a text: `bytes[at, to)`. */
   #field(bytes: Uint8Array, tag: number, at: number, to: number): void {
     const cursor = this.#cursor;
-    const isPacked = (tag & 7) === WIRE_BYTES;
+    const isPacked = (tag & 7) === DELIMITED;
     switch (tag >>> 3) {
       case SERIES:
         this.series = cursor.hi === 0 ? cursor.lo >>> 0 : 0;
@@ -277,7 +273,7 @@ export class PartReader {
       const tag = cursor.tag(bytes, at, end);
       at = cursor.at;
       const field = tag >>> 3;
-      if ((tag & 7) === WIRE_BYTES && (field === 1 || field === 2)) {
+      if ((tag & 7) === DELIMITED && (field === 1 || field === 2)) {
         const to = cursor.span(bytes, at, end);
         const size = to - cursor.at;
         const wanted = 8 * field;
@@ -289,7 +285,7 @@ export class PartReader {
         // All zeros is no id in OpenTelemetry.
         ids[field - 1] = /^0*$/.test(id) ? '' : id;
         at = to;
-      } else if (tag === ((3 << 3) | WIRE_VARINT)) {
+      } else if (tag === ((3 << 3) | VARINT)) {
         cursor.varint(bytes, at, end);
         entries = cursor.hi === 0 ? cursor.lo >>> 0 : 0xffff_ffff;
         at = cursor.at;

@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { sortSteps, type Steps, sweep } from '../../base/steps.ts';
 import { compareText } from '../../base/text-order.ts';
 import { laneValue, totalsOf } from '../tree/lanes.ts';
@@ -8,8 +9,6 @@ import type { EncodedTree } from './pruned.ts';
 
 /** Field of `querier.v1.SelectMergeStacktracesResponse`. */
 const DOT = 3;
-
-const INT64_MAX = (1n << 63n) - 1n;
 
 /**
  * Writes a `querier.v1.SelectMergeStacktracesResponse` with a Graphviz digraph: a node for each of the

@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { atOnce, type Steps, sweep } from '../../base/steps.ts';
 import { DAMAGED_NAME } from '../../storage/dictionary/rows.ts';
 import { TRUNCATED_TEXT } from '../../profile/synthetic.ts';
@@ -7,8 +8,6 @@ import { FrameTables } from './frame-tables.ts';
 import type { FrameTree } from './frame-tree.ts';
 import { type Lanes, lanesOf, laneValue, totalsOf } from './lanes.ts';
 import type { NameTree, SidedTree } from './name-tree.ts';
-
-const INT64_MAX = (1n << 63n) - 1n;
 
 /** A tree with only the value of stacks that could not be read. */
 export function damagedNameTree(value: bigint): NameTree {

@@ -1,7 +1,8 @@
 import type { FieldPlan, MessagePlan } from './json-plan.ts';
 import { CLOSE, CLOSE_LIST, COMMA, OPEN, OPEN_LIST, type JsonText } from './json-text.ts';
 import { isDefault, writeBytes, writeNumber } from './json-values.ts';
-import { DELIMITED, Span } from './span.ts';
+import { DELIMITED } from '../../base/wire-types.ts';
+import { Span } from './span.ts';
 
 /**
  * Writes a message whose fields come in their order, all of `span`, in one pass. Returns false, some of

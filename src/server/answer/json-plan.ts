@@ -1,6 +1,6 @@
 import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf';
 import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
-import { FIXED_32, FIXED_64, VARINT } from './span.ts';
+import { FIXED_32, FIXED_64, VARINT } from '../../base/wire-types.ts';
 
 /** What JSON needs to know of a message. */
 export interface MessagePlan {

@@ -5,7 +5,8 @@ import { planOf, type FieldPlan, type MessagePlan } from './json-plan.ts';
 import { isDefault, writeBytes, writeNumber } from './json-values.ts';
 import { writeOrdered } from './json-ordered.ts';
 import { CLOSE, CLOSE_LIST, COMMA, JsonText, OPEN, OPEN_LIST } from './json-text.ts';
-import { DELIMITED, Span } from './span.ts';
+import { DELIMITED } from '../../base/wire-types.ts';
+import { Span } from './span.ts';
 
 /** Values up to this size are read as a whole. */
 const SMALL_BYTES = 8 * 1_024;

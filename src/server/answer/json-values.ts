@@ -1,7 +1,8 @@
 import { ScalarType } from '@bufbuild/protobuf';
 import type { FieldPlan } from './json-plan.ts';
 import type { JsonText } from './json-text.ts';
-import { FIXED_64, VARINT, type Span } from './span.ts';
+import { FIXED_64, VARINT } from '../../base/wire-types.ts';
+import type { Span } from './span.ts';
 
 /** Whether a value without a length is the default. */
 export function isDefault({ bytes, at, end }: Span, wire: number): boolean {

@@ -1,11 +1,4 @@
-/** Wire types of protobuf. Source: https://protobuf.dev/programming-guides/encoding/ */
-export const VARINT = 0;
-/** Eight bytes. */
-export const FIXED_64 = 1;
-/** A length and as many bytes. */
-export const DELIMITED = 2;
-/** Four bytes. */
-export const FIXED_32 = 5;
+import { DELIMITED, FIXED_64, VARINT } from '../../base/wire-types.ts';
 
 /** A part of protobuf bytes, read from its start. They are those of our own encoders: well formed. */
 export class Span {

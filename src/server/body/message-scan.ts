@@ -3,7 +3,7 @@ import { ScalarType, type DescField, type DescMessage } from '@bufbuild/protobuf
 import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { Cursor, failWire } from '../../profile/pprof/wire.ts';
-import { DELIMITED, FIXED_32, FIXED_64, VARINT } from '../answer/span.ts';
+import { DELIMITED, FIXED_32, FIXED_64, VARINT } from '../../base/wire-types.ts';
 
 /**
  * Walks a binary request before it is decoded, and allocates nothing for what it finds: a few bytes of

@@ -1,3 +1,4 @@
+import { TIMER_MAX_MS } from '../../base/clock.ts';
 import { TephraError } from '../../base/errors.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = {
@@ -8,9 +9,6 @@ const UNIT_MS: Readonly<Record<string, number>> = {
   u: 1e-3,
   n: 1e-6,
 };
-
-/** The longest time that a timer of Node can count; it takes longer ones for a millisecond. */
-const TIMER_MAX_MS = 2 ** 31 - 1;
 
 /**
  * Takes a deadline out of the headers that lies so far ahead that no timer can count to it: weeks, so it

@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { create } from '@bufbuild/protobuf';
 import {
   ExactnessSchema,
@@ -9,9 +10,6 @@ import { isInstantaneous } from '../../profile/instantaneous.ts';
 import { parseProfileType } from '../../profile/profile-type.ts';
 import type { QueryNotes } from '../../query/request.ts';
 import { isExact } from './encoded.ts';
-
-/** The largest value of an answer. */
-export const INT64_MAX = (1n << 63n) - 1n;
 
 /** A value as int64, cut at its end. */
 export function int64(value: bigint): bigint {

@@ -1,3 +1,4 @@
+import { INT64_MAX } from '../../base/int64.ts';
 import { create, toBinary, type DescMessage } from '@bufbuild/protobuf';
 import { TephraError } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
@@ -16,7 +17,7 @@ import type { EncodedAnswer, MergeRequest, SeriesPoint } from '../../query/reque
 import { NO_NOTES } from './no-notes.ts';
 import type { QueryNotes, SeriesRequest } from '../../query/request.ts';
 import type { Engine } from '../../shards/engine.ts';
-import { exactnessOf, hasMean, int64, INT64_MAX, meanOf } from './exactness.ts';
+import { exactnessOf, hasMean, int64, meanOf } from './exactness.ts';
 import { encodedMerge } from './merge-form.ts';
 import { rpcMethod, rpcStream, type AnyRpc, type CallContext } from './method.ts';
 import { checkedCallSite, labelsRequest, mergeRequest, nodeBudget } from './selection.ts';

@@ -4,7 +4,8 @@ import type { EncodedAnswer } from '../../../query/request.ts';
 import { answerBytes, wholeAnswer } from '../../answer/answer.ts';
 import type { RouteAnswer } from '../routes.ts';
 import { replyNotes } from '../../rpc/encoded.ts';
-import { DELIMITED, Span } from '../../answer/span.ts';
+import { DELIMITED } from '../../../base/wire-types.ts';
+import { Span } from '../../answer/span.ts';
 
 /** Field of the flame graph in the answers of merge and diff ... */
 const FLAMEGRAPH = 1;
