@@ -206,6 +206,26 @@ export async function inflateHeld(
   throw tooLarge(`more than ${bodyBytesMax} bytes when inflated`, bodyBytesMax);
 }
 
+/**
+ * Reads a body without its content encoding, which may be one of `taken`. Throws `unsupported_encoding`, and as
+ * {@link readBody} and {@link inflateHeld} do.
+ */
+export async function readInflated(
+  request: BodySource,
+  rules: BodyRules,
+  taken: readonly Encoding[],
+): Promise<HeldBody> {
+  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? '';
+  const packed = taken.find((name) => name === encoding);
+  if (packed === undefined && encoding !== '' && encoding !== 'identity') {
+    const found = JSON.stringify(encoding.slice(0, 32));
+    const why = `${found}; ${taken.join(', ')} and identity are read`;
+    throw new TephraError('unsupported_encoding', why);
+  }
+  const body = await readBody(request, rules);
+  return packed === undefined ? body : inflateHeld(body, packed, rules.bodyBytesMax);
+}
+
 /** What a gzip member says that it inflates to (RFC 1952, ISIZE); zlib does not say it. */
 function likelyBytes(bytes: Uint8Array, encoding: Encoding): number {
   const told =

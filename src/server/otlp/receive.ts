@@ -6,7 +6,7 @@ import type { OtlpSplit } from '../../profile/otlp/split.ts';
 import type { Engine } from '../../shards/engine.ts';
 import type { Credits, Hold } from '../body/credits.ts';
 import type { CallContext } from '../rpc/method.ts';
-import { countOutcomes, refusalOf } from '../rpc/push.ts';
+import { countedRefusals, countOutcomes, foremost, refusalOf } from '../rpc/push.ts';
 
 /** What receiving needs. */
 export interface OtlpDeps {
@@ -111,18 +111,15 @@ export class OtlpReceiver {
 
 /** Throws where the sender should send all again, or nothing was stored. */
 function outcomeOf(profiles: number, refusals: readonly TephraError[]): OtlpOutcome {
-  const first = refusals.find(({ row }) => row.retry) ?? refusals[0];
+  const first = foremost(refusals);
   if (first === undefined) return { rejected: 0, message: '' };
-  const counts = new Map<string, number>();
-  for (const { reason } of refusals) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  const reasons = [...counts].map(([reason, count]) => `${count} x ${reason}`).join(', ');
-  const all = profiles === refusals.length;
   const text =
     profiles === 1
       ? first.detail
-      : `${refusals.length} of ${profiles} profiles were refused (${reasons})${all ? '' : ', the others are stored'}; ` +
-        `first: ${first.detail}`;
+      : `${countedRefusals(refusals, profiles)}; first: ${first.detail}`;
   const message = text.slice(0, MESSAGE_MAX);
-  if (all || first.row.retry) throw new TephraError(first.reason, message);
+  if (profiles === refusals.length || first.row.retry) {
+    throw new TephraError(first.reason, message);
+  }
   return { rejected: refusals.length, message };
 }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { toBinary, toJsonString } from '@bufbuild/protobuf';
 import { TephraError } from '../../base/errors.ts';
 import { ExportProfilesServiceResponseSchema } from '../../gen/opentelemetry/proto/collector/profiles/v1development/profiles_service_pb.ts';
-import { inflateHeld, readBody, type BodyRules, type HeldBody } from '../body/body.ts';
+import { readInflated, type BodyRules } from '../body/body.ts';
 import type { Route } from '../http/routes.ts';
 import { ANONYMOUS, type RunDeps } from '../rpc/run.ts';
 import type { OtlpReceiver } from './receive.ts';
@@ -38,7 +38,7 @@ export function otlpRoute(deps: OtlpRouteDeps): Route {
           `${JSON.stringify(contentType.slice(0, 64))}; read are ${expected}`,
         );
       }
-      const { bytes, hold } = await readOtlpBody(request, deps);
+      const { bytes, hold } = await readInflated(request, deps, ['gzip']);
       try {
         const call = { tenant: ANONYMOUS, arrivalMs: deps.clock.nowMs() };
         const answer = exportResponse(await deps.otlp.receive(bytes, isJson, call));
@@ -62,14 +62,4 @@ function otlpHttpStatus({ reason, row }: TephraError): number {
 /** The content type without its parameters. */
 function mediaType(request: IncomingMessage): string {
   return (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
-}
-
-async function readOtlpBody(request: IncomingMessage, rules: BodyRules): Promise<HeldBody> {
-  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? '';
-  if (encoding !== 'gzip' && encoding !== 'identity' && encoding !== '') {
-    const found = JSON.stringify(encoding.slice(0, 32));
-    throw new TephraError('unsupported_encoding', `${found}; gzip and identity are read`);
-  }
-  const body = await readBody(request, rules);
-  return encoding === 'gzip' ? inflateHeld(body, encoding, rules.bodyBytesMax) : body;
 }

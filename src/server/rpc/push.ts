@@ -37,24 +37,34 @@ export function countOutcomes(
 
 /**
  * The answer to a batch of which a part was refused, undefined if none was: the code of the first
- * refusal and a message that counts them and tells which one it was, because the response has no field for it. A
- * refusal that may pass later wins, or the client would drop what it should send again.
+ * refusal and a message that counts them and tells which one it was, because the response has no field for it.
  */
 export function refusalOf(outcomes: readonly PushOutcome[]): TephraError | undefined {
   const byOutcome = outcomes.map(asRefusal);
   const refusals = byOutcome.filter((refusal) => refusal !== undefined);
-  const first = refusals.find((refusal) => refusal.row.retry) ?? refusals[0];
+  const first = foremost(refusals);
   if (first === undefined) return undefined;
   if (outcomes.length === 1) return first;
+  const counted = countedRefusals(refusals, outcomes.length);
+  const number = byOutcome.indexOf(first) + 1;
+  return new TephraError(first.reason, `${counted}; number ${number}: ${first.detail}`);
+}
+
+/**
+ * The refusal that stands for all, undefined for none: the first, or the first that may pass later, or the client would
+ * drop what it should send again.
+ */
+export function foremost(refusals: readonly TephraError[]): TephraError | undefined {
+  return refusals.find(({ row }) => row.retry) ?? refusals[0];
+}
+
+/** How many of so many profiles were refused, by reason. */
+export function countedRefusals(refusals: readonly TephraError[], profiles: number): string {
   const counts = new Map<string, number>();
   for (const { reason } of refusals) counts.set(reason, (counts.get(reason) ?? 0) + 1);
   const reasons = [...counts].map(([reason, count]) => `${count} x ${reason}`).join(', ');
-  const others = refusals.length === outcomes.length ? '' : ', the others are stored';
-  return new TephraError(
-    first.reason,
-    `${refusals.length} of ${outcomes.length} profiles were refused (${reasons})${others}; ` +
-      `number ${byOutcome.indexOf(first) + 1}: ${first.detail}`,
-  );
+  const others = refusals.length === profiles ? '' : ', the others are stored';
+  return `${refusals.length} of ${profiles} profiles were refused (${reasons})${others}`;
 }
 
 function asRefusal(outcome: PushOutcome): TephraError | undefined {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { TephraError, type Reason } from '../../../base/errors.ts';
 import type { PushItem } from '../../../ingest/push.ts';
 import type { Engine } from '../../../shards/engine.ts';
-import { inflateHeld, readBody, type BodyRules, type HeldBody } from '../../body/body.ts';
+import { readInflated, type BodyRules } from '../../body/body.ts';
 import { ingestSeries } from './labels.ts';
 import { bodyFormat, parseIngestParameters } from './parameters.ts';
 import { parseMultipart } from './multipart.ts';
@@ -36,7 +36,7 @@ export function ingestRoute(deps: IngestDeps): Route {
     method: 'POST',
     errorStatus: (error) => (UNPROCESSABLE.has(error.reason) ? 422 : error.row.http),
     async handle(request, query) {
-      const { bytes, hold } = await readIngestBody(request, deps);
+      const { bytes, hold } = await readInflated(request, deps, ['gzip', 'deflate']);
       try {
         const item = ingestItem(request, query, bytes, deps);
         const outcomes = await deps.engine.push([item]);
@@ -49,19 +49,6 @@ export function ingestRoute(deps: IngestDeps): Route {
       }
     },
   };
-}
-
-/** The body without its content encoding; a profile in it may be compressed once more. */
-async function readIngestBody(request: IncomingMessage, rules: BodyRules): Promise<HeldBody> {
-  const encoding = request.headers['content-encoding']?.trim().toLowerCase() ?? 'identity';
-  if (!['gzip', 'deflate', 'identity', ''].includes(encoding)) {
-    const found = JSON.stringify(encoding.slice(0, 32));
-    throw new TephraError('unsupported_encoding', `${found}; gzip, deflate and identity are read`);
-  }
-  const body = await readBody(request, rules);
-  return encoding === 'gzip' || encoding === 'deflate'
-    ? inflateHeld(body, encoding, rules.bodyBytesMax)
-    : body;
 }
 
 function ingestItem(
