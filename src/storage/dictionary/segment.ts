@@ -151,23 +151,33 @@ export function openSegment(blob: Uint8Array): OpenSegment {
  * `corrupt_block` where a slice does not decode.
  */
 export function mergeSegments(parts: readonly SegmentPart[]): SegmentPart[] {
-  const services = new Map<string, SegmentPart[][]>();
+  const services = new Map<string, Run[]>();
   for (const part of parts) {
     const key = JSON.stringify([part.tenant, part.service]);
     const runs = services.get(key) ?? [];
     services.set(key, runs);
+    const bytes = payloadBytes(part.slice);
     const run = runs.at(-1);
-    if (run !== undefined && mayFollow(run, part)) run.push(part);
-    else runs.push([part]);
+    if (run !== undefined && mayFollow(run, part, bytes)) {
+      run.parts.push(part);
+      run.bytes += bytes;
+    } else runs.push({ parts: [part], bytes });
   }
-  return [...services.values()].flat().map(mergeRun);
+  return [...services.values()].flat().map(({ parts: run }) => mergeRun(run));
 }
 
-function mayFollow(run: readonly SegmentPart[], part: SegmentPart): boolean {
-  const last = run.at(-1);
-  if (last === undefined || !lengthsEqual(last.to, part.from)) return false;
-  const bytes = run.reduce((sum, { slice }) => sum + payloadBytes(slice), payloadBytes(part.slice));
-  return bytes <= LIMITS.blobBytesMax;
+/** Parts that become one slice. */
+interface Run {
+  readonly parts: SegmentPart[];
+  /** Of all their rows. */
+  bytes: number;
+}
+
+function mayFollow({ parts, bytes }: Run, part: SegmentPart, more: number): boolean {
+  const last = parts.at(-1);
+  return (
+    last !== undefined && lengthsEqual(last.to, part.from) && bytes + more <= LIMITS.blobBytesMax
+  );
 }
 
 function mergeRun(run: readonly SegmentPart[]): SegmentPart {
